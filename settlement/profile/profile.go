@@ -1,0 +1,191 @@
+// Package profile is a bank as data: a message specification in the form of
+// moov-io/iso8583 (spec.json) and a rules file (rules.yaml) with framing, field
+// lists, keys, MAC, reversal style, time-outs, response classes, cutover and
+// limits. Load reads and checks both and names file, field and rule of each
+// mistake; bankmsg compiles the result into a codec. Nothing about one bank
+// stands in code.
+package profile
+
+import (
+	"time"
+
+	"github.com/shebao-pay/shebao/si"
+	"github.com/shebao-pay/shebao/si/hsmapi"
+)
+
+// Dialect is the family of messages (docs/spec/bank-wire.md).
+type Dialect uint8
+
+// The dialects.
+const (
+	POS  Dialect = iota + 1 // A: TPDU, BCD, 64 fields, batches, 0400
+	CUPS                    // B: 46-byte header, ASCII, 128 fields, 0420
+)
+
+// Kind is what a message is for. A profile has a field list for each kind it
+// uses, in both directions.
+type Kind uint8
+
+// The kinds. Bank-initiated ones begin at Inquiry.
+const (
+	Debit       Kind = iota + 1 // 0200 payment
+	PINProof                    // 0200 balance, or the bank's own verify message
+	Reversal                    // 0400 or 0420
+	SignOn                      // 0800 or 0820
+	SignOff                     //
+	Echo                        //
+	KeyReset                    // 0820 101 (B)
+	KeyDelivery                 // 0800 from the bank (B)
+	CutoverFrom                 // 0820 201/202 from the bank (B)
+	Inquiry                     // 0200 330000 from the bank
+	NoticePay                   // 0200 500000 from the bank
+	PayStatus                   // 0200 340000 from the bank
+	PayReversal                 // 0400/0420 500000 from the bank
+	PeerSignOn                  // 08xx from the bank to our server
+	PeerEcho
+	KindEnd
+)
+
+// ReversalStyle is how a bank wants reversals.
+type ReversalStyle uint8
+
+// The styles.
+const (
+	Request0400 ReversalStyle = iota + 1 // 0400, repeat 0401, original in DE 61
+	Advice0420                           // 0420, repeat 0421, original in DE 90
+)
+
+// MACScope is what the code covers.
+type MACScope uint8
+
+// The scopes.
+const (
+	MACFull     MACScope = iota + 1 // every byte from the MTI up to the MAC field
+	MACSelected                     // the CUPS field list, see docs/spec/bank-wire.md
+)
+
+// Class is what a response code means to the engine (03 section 6).
+type Class uint8
+
+// The classes; a code in none of them is unknown and leads to a reversal.
+const (
+	ClassNone     Class = iota
+	ClassApproved       // A
+	ClassRetry          // B: nothing moved, may be tried again
+	ClassRefused        // C: nothing moved
+	ClassCapture        // D: nothing moved, card not to be used
+	ClassSystem         // E
+	ClassSignOn         // nothing moved if MACed, sign on again
+	ClassUnknown        // 68, 98 and whatever is in no class: reverse
+)
+
+// CardRefusal says what becomes of an approved payment whose card says no.
+type CardRefusal struct {
+	RemovedReverses bool // default keep
+	AACReverses     bool // default reverse; ARPC_BAD always reverses
+}
+
+// VirtualTerminal is one DE 41 of a POS-dialect bank with what belongs to it.
+type VirtualTerminal struct {
+	DE41 string
+	DE42 string
+	TMK  string // key name in the HSM process
+}
+
+// Timers are a bank's waits.
+type Timers struct {
+	Connect       time.Duration
+	SignOn        time.Duration
+	Reply         time.Duration // 0200
+	ReversalReply time.Duration
+	RetryFirst    time.Duration // first repeat of a reversal
+	RetryMost     time.Duration
+	EchoIdle      time.Duration
+	Write         time.Duration
+	SendDeadline  time.Duration // Reserve's commit to the first byte
+	ReconnectMin  time.Duration
+	ReconnectMost time.Duration
+	CardOutcome   time.Duration // no report counts as removed
+}
+
+// Limits are a bank's bounds.
+type Limits struct {
+	InFlight      int // per link
+	BreakerCount  int // time-outs …
+	BreakerWindow time.Duration
+	BadReplies    int    // mismatching replies in a row before the link is taken out
+	AlarmAfter    int    // reversal attempts before the operator is told
+	BatchPayments uint32 // POS dialect: payments per batch
+	MaxAmount     si.Fen
+	MaxFrame      int
+	Connections   int // to our server
+	InquiryPerMin int // per teller
+}
+
+// MessageRule is the field list of one kind in one direction.
+type MessageRule struct {
+	MTI       string // four digits
+	Repeat    string // MTI of a repeat, empty if the same
+	Proc      string // DE 3, empty if absent
+	Network   string // 60.3 (A) or DE 70 (B), empty if absent
+	Mandatory []int
+	Optional  []int
+}
+
+// Profile is one version of one bank.
+type Profile struct {
+	Code    string  // rcb, icbc, ccb, boc …
+	Number  si.Bank // its number in the ledger
+	Name    string
+	NameEn  string
+	Phone   string
+	Version string
+	Hash    [32]byte // SHA-256 over spec.json ‖ 00 ‖ rules.yaml
+	Dialect Dialect
+
+	// Framing.
+	LengthBytes  int    // of the prefix: 2, binary big-endian (A); 0 where the header carries it (B)
+	LengthScope  string // "excludes" or "includes": prefix itself (A), the header's 4 digits or the header (B), see docs
+	TPDU         []byte // 5 bytes (A)
+	Header       []byte // 6 bytes (A)
+	HeaderDest   string // 11 (B)
+	HeaderSource string // 11 (B)
+
+	// Keys and codes.
+	MACAlg    hsmapi.MACAlg
+	MACScope  MACScope
+	MACField  int  // 64 or 128
+	AllowWeak bool // CUP ECB-MAC, only over TLS or a private line
+	PINFormat si.PINFormat
+	PINField  string // "52", "52b128" or "63.SM"
+	KeyForm   string // "de62" or "nk-tr31"
+	MAKDouble bool
+	KBPK      string // name (B)
+	Terminals []VirtualTerminal
+	Acquirer  string // DE 32 (B)
+	Forwarder string // DE 33 (B)
+	MerchantB string // DE 42 (B)
+	TerminalB string // DE 41 (B)
+	Account   string // DE 103 beneficiary alias (B)
+
+	// Behaviour.
+	Proof           string // "balance" or "verify"
+	Reversal        ReversalStyle
+	CrossDaySend    bool
+	NoOriginalFinal bool // 12 and 25 end a reversal
+	CardRefusal     CardRefusal
+	CutoverAt       time.Duration // local time of day
+	BankInitiated   bool
+	Timers          Timers
+	Limits          Limits
+	Classes         map[string]Class    // by DE 39
+	OwnCodes        map[string]string   // N1 … N6 and the like → code sent to this bank
+	DE55            map[string][]uint32 // "request", "reply", "reversal" → tags in order
+	Rules           [KindEnd]struct{ Request, Reply MessageRule }
+
+	// IINs that belong to this bank, longest first.
+	IINs []string
+
+	// Address of the bank host and whether a link is kept to it are node
+	// settings, not part of a profile.
+}
