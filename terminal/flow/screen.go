@@ -5,7 +5,7 @@ import "github.com/shebao-pay/shebao/si"
 // ScreenID names a screen. Every screen is declared once in the screen table.
 type ScreenID string
 
-// The screens (08 section 5 and 6.1, 6.2, 6.9).
+// The screens. docs/spec/terminal-session.md says what each one is for.
 const (
 	ScreenAttract       ScreenID = "attract"
 	ScreenOutOfService  ScreenID = "out-of-service"
@@ -90,11 +90,11 @@ type Screen struct {
 	BankPhone string
 	CardTail  string
 
-	Problem   string // card-problem and out-of-service: kind, catalogue key
+	Problem   string // card-problem and out-of-service: kind, catalogue key; unresolved: state of the payment
 	TriesLeft int    // pin-wrong; -1 unknown
 	Keys      int    // PIN digits held by the pad
 	Seconds   int    // countdown of idle-warning and take-card
-	WorkStep  int    // working: 1 check, 2 bank, 3 record
+	WorkStep  int    // working: 0 looking up (no payment), 1 check, 2 bank, 3 record
 
 	Unpaid    int
 	UnpaidSum si.Fen
@@ -108,7 +108,7 @@ type Screen struct {
 	Receipt  *ReceiptView
 	Receipts []ReceiptView
 	NoPaper  bool   // the printer cannot print now
-	Printer  string // printer-fault: paper, jam, cutter, offline, unknown
+	Printer  string // printer-fault: paper, jam, cutter, offline, unknown; printed: sent
 	QR       string // data of the QR
 	Over     ScreenID // help and idle-warning: the screen beneath
 }
