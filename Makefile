@@ -1,0 +1,57 @@
+# shebao: targets a person uses. `make run` and `make test` install what is
+# missing (they say what first); everything else expects that to have happened.
+SHELL := /bin/bash
+PERSONS ?= 1000
+FRESH ?=
+GOFLAGS_BUILD := -trimpath
+VULNDB ?= ../shared/vulndb.tgz
+export CGO_ENABLED = 1
+export GOTOOLCHAIN = local
+
+.PHONY: help build run test test-long lint e2e bench images clean setup-run setup-test
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make run            build and start everything on this machine (FRESH=1 begins anew, PERSONS=N residents)
+run: setup-run build
+	@exec bin/simulate demo --persons $(PERSONS) $(if $(FRESH),--fresh)
+
+## make test           install what is missing and run every test, the browser tests included
+test: setup-test build
+	go test -race -timeout 25m ./...
+
+## make build          all programs into bin/
+build: setup-build
+	go build $(GOFLAGS_BUILD) -o bin/ ./cmd/...
+
+## make lint           gofmt, vet, staticcheck, errcheck, exhaustive, gosec, govulncheck and our own checks
+lint: setup-build
+	@bash scripts/lint.sh "$(VULNDB)"
+
+## make e2e            the real programs, a real pcscd and a real browser only
+e2e: setup-test build
+	go test -race -count=1 -timeout 15m ./simulators/stage/... ./cmd/...
+
+## make bench          the figures of docs/benchmarks.md
+bench: build
+	@bash scripts/bench.sh
+
+## make test-long      every fuzz target for a minute
+test-long: setup-test
+	@bash scripts/fuzz.sh 60s
+
+## make images         screenshots for the docs, made by the browser tests
+images: setup-test build
+	SHEBAO_IMAGES=$(CURDIR)/docs/images go test -count=1 -timeout 15m -run 'Images|Browser' ./terminal/kiosk ./simulators/stage
+
+.PHONY: setup-build
+setup-build:
+	@bash scripts/need.sh build
+setup-run:
+	@bash scripts/need.sh build run
+setup-test:
+	@bash scripts/need.sh build run test
+
+clean:
+	rm -rf bin build

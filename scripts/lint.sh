@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# The checks of docs/ARCHITECTURE.md, "How the rules are held". Tools are built
+# once into build/tools at exact versions, from the module proxy alone.
+# Usage: scripts/lint.sh [vulnerability database archive]
+set -euo pipefail
+vulndb=${1:-}
+tools=$PWD/build/tools
+mkdir -p "$tools"
+
+tool() { # name module@version
+  local mark="$tools/$1@${2##*@}"
+  [ -x "$tools/$1" ] && [ -e "$mark" ] && return
+  echo "building $1 ${2##*@} …"
+  GOBIN=$tools GOFLAGS=-mod=mod go install "$2"
+  touch "$mark"
+}
+fail=0
+check() { # title, then the command
+  local title=$1; shift
+  echo "== $title"
+  "$@" || { echo "lint: $title found something (see above)" >&2; fail=1; }
+}
+formatted() {
+  local out
+  out=$(git ls-files '*.go' | xargs gofmt -l)
+  [ -z "$out" ] || { echo "gofmt would change:"; echo "$out"; return 1; }
+}
+tidy() {
+  go mod verify >/dev/null && go mod tidy -diff
+}
+
+check "gofmt" formatted
+check "go mod verify, tidy" tidy
+check "go vet" go vet ./...
+check "imports, bans, docs, links, terms" go test -count=1 ./internal/archtest ./internal/lint
+tool staticcheck honnef.co/go/tools/cmd/staticcheck@2026.2.2
+check "staticcheck" "$tools/staticcheck" ./...
+tool errcheck github.com/kisielk/errcheck@v1.30.0
+check "errcheck" "$tools/errcheck" -ignoretests -exclude scripts/errcheck-exclude.txt ./...
+tool exhaustive github.com/nishanths/exhaustive/cmd/exhaustive@v0.17.1
+check "exhaustive" "$tools/exhaustive" -default-signifies-exhaustive ./...
+tool gosec github.com/securego/gosec/v2/cmd/gosec@v2.22.0
+check "gosec" "$tools/gosec" -quiet -conf scripts/gosec.json -exclude-dir=simulators -exclude-dir=build ./...
+if [ -n "$vulndb" ] && [ -f "$vulndb" ]; then
+  tool govulncheck golang.org/x/vuln/cmd/govulncheck@v1.1.4
+  rm -rf build/vulndb && mkdir -p build/vulndb
+  tar -xzf "$vulndb" -C build/vulndb --strip-components=1
+  echo "vulnerability database of $(grep -o '"modified":"[^"]*"' build/vulndb/index/db.json || echo 'unknown date')"
+  check "govulncheck" "$tools/govulncheck" -db "file://$PWD/build/vulndb" ./...
+else
+  echo "== govulncheck: SKIPPED, no database archive (make lint VULNDB=path/to/vulndb.tgz)"
+fi
+exit $fail

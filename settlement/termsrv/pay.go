@@ -1,0 +1,250 @@
+package termsrv
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"net/http"
+	"time"
+
+	"github.com/shebao-pay/shebao/settlement/engine"
+	"github.com/shebao-pay/shebao/si"
+	"github.com/shebao-pay/shebao/si/ledgerapi"
+	"github.com/shebao-pay/shebao/si/termapi"
+)
+
+// bodiesKept bounds the remembered bodies, bodyAge their time: a terminal asks
+// for its payment by id long before that, and the ledger has the last word on
+// an id that was reserved.
+const (
+	bodiesKept = 65536
+	bodyAge    = time.Hour
+	// MaxIDAge is how old an id may be when its payment comes: the id is made
+	// at the confirm page, and the PIN entry behind it may take two minutes.
+	MaxIDAge = 5 * time.Minute
+)
+
+func (s *Server) pay(ctx context.Context, in *bodyIn[termapi.Payment]) (termapi.PaymentState, *failure) {
+	var none termapi.PaymentState
+	b := &in.Body
+	now := s.cfg.Now()
+	id, err := si.ParsePaymentID(b.ID)
+	if err != nil {
+		return none, problem(http.StatusBadRequest, termapi.ErrForm, "id is not 32 hexadecimal digits")
+	}
+	refs, f := lines(b)
+	if f != nil {
+		return none, f
+	}
+	ses, f := s.sessions.proven(b.Session, caller(ctx), now)
+	if f != nil {
+		return none, f
+	}
+	if _, seen := s.cfg.Records.Payment(id); seen {
+		if _, f := s.mine(ctx, b.ID); f != nil {
+			return none, problem(http.StatusConflict, termapi.ErrIDReused, "this payment id was used by another terminal")
+		}
+	}
+	again, f := s.mark(id, sha256.Sum256(bodyBytes(b)), now)
+	if f != nil {
+		return none, f
+	}
+	if again {
+		return s.stateOf(ctx, id)
+	}
+	intent, f := s.intent(ctx, id, &ses, b, refs)
+	if f != nil {
+		s.unmark(id) // nothing was asked of anyone: the id may be tried again
+		return none, f
+	}
+	a, err := s.cfg.Payments.Pay(ctx, intent)
+	if err != nil {
+		return none, errOf(err)
+	}
+	if a.Ending == engine.NotCharged && classOf(a.Resp) == termapi.ReasonPINWrong {
+		s.guard.miss(ses.panHash, now)
+	}
+	v := s.view(id, a)
+	if v.Receipt != nil {
+		v.Receipt.Name, v.Receipt.IDTail = ses.name, ses.idTail
+	}
+	return v, nil
+}
+
+// intent holds a payment to its session and opens its card: everything that is
+// checked before anything is reserved.
+func (s *Server) intent(ctx context.Context, id si.PaymentID, ses *session, b *termapi.Payment, refs []ledgerapi.DueRef) (engine.Intent, *failure) {
+	var none engine.Intent
+	now := s.cfg.Now()
+	if skew := now.Sub(time.UnixMilli(id.Millis())); skew > MaxIDAge || skew < -MaxSkew {
+		return none, problem(http.StatusConflict, termapi.ErrClock, "the terminal's clock is off by more than a minute")
+	}
+	if f := s.payable(ses, refs); f != nil {
+		return none, f
+	}
+	card, f := s.cardOf(ctx, ses, &b.Auth)
+	if f != nil {
+		return none, f
+	}
+	return engine.Intent{
+		ID: id, Terminal: ses.terminal, Bank: ses.bank, Dues: refs, Total: si.Fen(b.Total), Card: card,
+	}, nil
+}
+
+func (s *Server) unmark(id si.PaymentID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.bodies, id)
+}
+
+// mark remembers what an id asked for. A second call with the same body is a
+// resend, with another body a mistake that must not pass.
+func (s *Server) mark(id si.PaymentID, hash [32]byte, now time.Time) (again bool, _ *failure) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m, ok := s.bodies[id]; ok {
+		if m.hash != hash {
+			return false, problem(http.StatusConflict, termapi.ErrIDReused, "this payment id was used with another body")
+		}
+		return true, nil
+	}
+	if len(s.bodies) >= bodiesKept {
+		for k, m := range s.bodies {
+			if now.Sub(m.at) > bodyAge {
+				delete(s.bodies, k)
+			}
+		}
+		if len(s.bodies) >= bodiesKept {
+			return false, problem(http.StatusServiceUnavailable, termapi.ErrTooMany, "too many payments in an hour on this node")
+		}
+	}
+	s.bodies[id] = bodyMark{hash, now}
+	return false, nil
+}
+
+// lines turns the body's lines into references and checks their sum.
+func lines(b *termapi.Payment) ([]ledgerapi.DueRef, *failure) {
+	if len(b.Dues) == 0 || len(b.Dues) > ledgerapi.MaxDues {
+		return nil, problem(http.StatusBadRequest, termapi.ErrForm, "a payment has 1 to 24 dues")
+	}
+	refs := make([]ledgerapi.DueRef, len(b.Dues))
+	var sum si.Fen
+	for i, l := range b.Dues {
+		n, ok := parseDecimal(l.ID, 1<<63-1)
+		if !ok || l.Amount <= 0 || l.LateFee < 0 || l.Amount > int64(si.MaxFen) || l.LateFee > int64(si.MaxFen) {
+			return nil, problem(http.StatusBadRequest, termapi.ErrForm, "a due has a bad id or amount")
+		}
+		for _, r := range refs[:i] {
+			if r.ID == si.DueID(n) {
+				return nil, problem(http.StatusBadRequest, termapi.ErrForm, "a due stands twice")
+			}
+		}
+		refs[i] = ledgerapi.DueRef{ID: si.DueID(n), Version: l.Version, Amount: si.Fen(l.Amount), LateFee: si.Fen(l.LateFee)}
+		sum += refs[i].Amount + refs[i].LateFee
+	}
+	if sum != si.Fen(b.Total) || sum > si.MaxFen {
+		return nil, problem(http.StatusBadRequest, termapi.ErrForm, "the total is not the sum of the dues")
+	}
+	return refs, nil
+}
+
+// bodyBytes is the part of a payment that a resend repeats: all but the card's
+// cryptogram, envelope and PIN block.
+func bodyBytes(b *termapi.Payment) []byte {
+	out := append([]byte(b.Session), 0)
+	out = binary.LittleEndian.AppendUint64(out, uint64(b.Total))
+	for _, l := range b.Dues {
+		out = append(append(out, l.ID...), 0)
+		out = binary.LittleEndian.AppendUint16(out, l.Version)
+		out = binary.LittleEndian.AppendUint64(out, uint64(l.Amount))
+		out = binary.LittleEndian.AppendUint64(out, uint64(l.LateFee))
+	}
+	return out
+}
+
+// payable holds every due to the session's person and the bank to an account.
+// Whether a due may still be paid is the ledger's to say.
+func (s *Server) payable(ses *session, refs []ledgerapi.DueRef) *failure {
+	own := s.cfg.Persons.DuesOf(ses.person)
+	for _, r := range refs {
+		found := false
+		for i := range own {
+			found = found || own[i].Ref.ID == r.ID
+		}
+		if !found {
+			return problem(http.StatusForbidden, termapi.ErrNotYours, "a due is not one of this session's person")
+		}
+	}
+	b, ok := s.cfg.Directory.BankByNumber(ses.bank)
+	if !ok || !b.Beneficiary {
+		return problem(http.StatusConflict, termapi.ErrNotPayable, "the region has no account at this bank")
+	}
+	if !s.cfg.Bank.BankUp(ses.bank) {
+		return problem(http.StatusServiceUnavailable, termapi.ErrBankAway, "the card's bank cannot be reached")
+	}
+	return nil
+}
+
+// mine finds a payment that the calling terminal made. Another terminal's
+// payment is as good as none.
+func (s *Server) mine(ctx context.Context, text string) (si.PaymentID, *failure) {
+	id, err := si.ParsePaymentID(text)
+	if err != nil {
+		return id, problem(http.StatusBadRequest, termapi.ErrForm, "id is not 32 hexadecimal digits")
+	}
+	if p, ok := s.cfg.Records.Payment(id); ok && p.State != ledgerapi.PayTombstone && p.Terminal != caller(ctx) {
+		return id, problem(http.StatusNotFound, termapi.ErrNotFound, "no such payment of this terminal")
+	}
+	return id, nil
+}
+
+func (s *Server) payment(ctx context.Context, in *paymentIn) (termapi.PaymentState, *failure) {
+	id, f := s.mine(ctx, in.ID)
+	if f != nil {
+		return termapi.PaymentState{}, f
+	}
+	return s.stateOf(ctx, id)
+}
+
+func (s *Server) closePayment(ctx context.Context, in *paymentIn) (termapi.PaymentState, *failure) {
+	id, f := s.mine(ctx, in.ID)
+	if f != nil {
+		return termapi.PaymentState{}, f
+	}
+	if err := s.cfg.Payments.Close(ctx, id); err != nil {
+		return termapi.PaymentState{}, errOf(err)
+	}
+	return s.stateOf(ctx, id)
+}
+
+func (s *Server) cardOutcome(ctx context.Context, in *paymentBody[termapi.CardOutcome]) (termapi.PaymentState, *failure) {
+	id, f := s.mine(ctx, in.ID)
+	if f != nil {
+		return termapi.PaymentState{}, f
+	}
+	outcomes := map[string]engine.CardOutcome{
+		termapi.OutcomeTC: engine.CardTC, termapi.OutcomeAAC: engine.CardAAC,
+		termapi.OutcomeARPCBad: engine.CardARPCBad, termapi.OutcomeRemoved: engine.CardRemoved,
+	}
+	o, ok := outcomes[in.Body.Outcome]
+	if !ok || len(in.Body.DE55) > 255 {
+		return termapi.PaymentState{}, problem(http.StatusBadRequest, termapi.ErrForm, "no such outcome")
+	}
+	if err := s.cfg.Outcomes.CardOutcome(ctx, id, o, in.Body.DE55); err != nil {
+		return termapi.PaymentState{}, errOf(err)
+	}
+	return s.stateOf(ctx, id)
+}
+
+// stateOf asks the money side, which knows the payments in flight and asks the
+// ledger for the others.
+func (s *Server) stateOf(ctx context.Context, id si.PaymentID) (termapi.PaymentState, *failure) {
+	a, err := s.cfg.Payments.State(ctx, id)
+	if err != nil {
+		return termapi.PaymentState{}, errOf(err)
+	}
+	if a.Ending == 0 {
+		return termapi.PaymentState{}, problem(http.StatusNotFound, termapi.ErrNotFound, "no such payment of this terminal")
+	}
+	return s.view(id, a), nil
+}
