@@ -82,7 +82,14 @@ type ImportTR31 struct {
 	ForPIN    bool // P0; otherwise a MAC key (M*)
 	MACAlg    MACAlg
 	PINFormat si.PINFormat
+	// SM4Code is the header's algorithm letter for an SM4 key; 0 takes SM4Algorithm.
+	// It says nothing about other keys: A is AES and T is 3DES everywhere.
+	SM4Code byte
 }
+
+// SM4Algorithm marks an SM4 key in a key block header where a bank says nothing
+// else. ANSI X9.143 has no letter for SM4 and leaves the digits to private use.
+const SM4Algorithm = '4'
 
 // ImportedKey answers ImportTR31.
 type ImportedKey struct {
@@ -146,6 +153,13 @@ type PersonRecord struct {
 type SealedPerson struct {
 	IDHash si.Hash
 	Blob   []byte
+}
+
+// PersonView answers the opening of a sealed person: what a screen or paper may
+// show, and no more.
+type PersonView struct {
+	MaskedName string // 李*明
+	IDTail     string // last four characters
 }
 
 // CardRecord is what is hashed of an issued card.
