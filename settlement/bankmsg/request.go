@@ -1,0 +1,76 @@
+package bankmsg
+
+import (
+	"time"
+
+	"github.com/shebao-pay/shebao/settlement/profile"
+	"github.com/shebao-pay/shebao/si"
+)
+
+// Place is where a message enters the bank: the virtual terminal of a POS link
+// with its batch. With the CUPS dialect it is left zero, the profile has it.
+type Place struct {
+	Terminal profile.VirtualTerminal
+	Batch    uint32 // DE 60.2, six digits
+}
+
+// CardPart is what a message says of the card.
+type CardPart struct {
+	PAN      si.PAN
+	PSN      string // DE 23, two or three digits
+	Track2   si.Track2
+	Expiry   string // DE 14, YYMM
+	PINBlock si.PINBlock
+	DE55     []byte
+}
+
+// DebitRequest is a 0200 that asks the bank to debit the card's account.
+type DebitRequest struct {
+	Place  Place
+	STAN   uint32
+	RRN    [12]byte
+	DE7    [10]byte  // MMDDhhmmss, assigned by the ledger
+	At     time.Time // DE 12 and 13, in China time
+	Amount si.Fen
+	Card   CardPart
+}
+
+// ProofRequest is a 0200 that moves no money and makes the bank judge the PIN.
+type ProofRequest struct {
+	Place Place
+	STAN  uint32
+	RRN   [12]byte
+	DE7   [10]byte
+	At    time.Time
+	Card  CardPart
+}
+
+// ReversalRequest is a 0400 or 0420 for a debit that may have happened. It
+// carries neither track nor PIN block: they no longer exist.
+type ReversalRequest struct {
+	Place  Place // of the original
+	STAN   uint32
+	RRN    [12]byte
+	DE7    [10]byte  // of the original
+	NewDE7 [10]byte  // of this message
+	At     time.Time // DE 12 and 13 of the original
+	Amount si.Fen
+	PAN    si.PAN
+	PSN    string
+	Expiry string
+	Auth   string // DE 38 if it is known
+	Reason string // DE 39: 98, A0, 06
+	EMV    []byte // 95 9F1E 9F10 9F36 DF31, empty if there was no chip data
+	Repeat bool
+}
+
+// NetRequest is a message of the link itself: sign-on, sign-off, echo, key
+// reset.
+type NetRequest struct {
+	Place    Place
+	STAN     uint32
+	DE7      [10]byte
+	At       time.Time
+	Operator string // DE 63 of a POS sign-on, three digits
+	PINKey   bool   // key reset and delivery: for the PIN key, else the MAC key
+}
