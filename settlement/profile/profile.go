@@ -122,14 +122,61 @@ type Limits struct {
 	InquiryPerMin int // per teller
 }
 
-// MessageRule is the field list of one kind in one direction.
+// MessageRule is the field list of one kind in one direction. The zero value
+// means that the profile does not use the message.
 type MessageRule struct {
-	MTI       string // four digits
-	Repeat    string // MTI of a repeat, empty if the same
-	Proc      string // DE 3, empty if absent
-	Network   string // 60.3 (A) or DE 70 (B), empty if absent
+	MTI       string   // four digits
+	Repeat    string   // MTI of a repeat, empty if the same
+	Proc      string   // DE 3, empty if absent
+	Network   string   // 60.3 (A) or DE 70 (B), empty if absent
+	Networks  []string // further values of it that mean the same kind
+	Function  string   // 60.1 (A), two digits, empty where DE 60 is not sent
+	Tail      string   // 60.4 and on (A)
 	Mandatory []int
 	Optional  []int
+	Dropped   []int          // received but never read, such as a balance
+	Fixed     map[int]string // values that never change, such as DE 22 051
+}
+
+// Used tells whether the profile has the message.
+func (r *MessageRule) Used() bool { return r.MTI != "" }
+
+// Encoding is how a field's characters are laid out.
+type Encoding uint8
+
+// The encodings, by the names of the specification file.
+const (
+	ASCII  Encoding = iota + 1 // one byte a character
+	BCD                        // two digits a byte, an odd number has a zero before it
+	LBCD                       // two digits a byte, an odd number has a zero behind it
+	Binary                     // bytes
+)
+
+// Content is what a field may hold. The rules file gives it, because the
+// specification file cannot say it.
+type Content uint8
+
+// The contents (ISO 8583:1987, 4.1).
+const (
+	Digits        Content = iota + 1 // n
+	Alphanumeric                     // an, spaces at the right end
+	Printable                        // ans, printable ASCII
+	Track                            // z: digits and one separator
+	SignedNumber                     // x+n: C or D, then digits
+	Bytes                            // b
+	ICC                              // b: BER-TLV of EMV
+	RecordContent                    // records of tag, length, value (docs/spec/bank-wire.md)
+)
+
+// Field is the wire form of one data element. The zero value means that the
+// specification does not define it.
+type Field struct {
+	Name         string
+	Encoding     Encoding
+	LengthDigits int  // 0 for a fixed length
+	LengthBCD    bool // the length is BCD, else ASCII digits
+	Length       int  // fixed or largest, in characters, digits or bytes
+	Content      Content
 }
 
 // Profile is one version of one bank.
@@ -145,11 +192,12 @@ type Profile struct {
 
 	// Framing.
 	LengthBytes  int    // of the prefix: 2, binary big-endian (A); 0 where the header carries it (B)
-	LengthScope  string // "excludes" or "includes": prefix itself (A), the header's 4 digits or the header (B), see docs
+	LengthScope  string // what the length counts: "excludes" the prefix (A) or the header (B), "includes" it, or (B) "includes-less-length": the header without its own four digits
 	TPDU         []byte // 5 bytes (A)
 	Header       []byte // 6 bytes (A)
 	HeaderDest   string // 11 (B)
 	HeaderSource string // 11 (B)
+	HeaderFlag   byte   // flag and version (B)
 
 	// Keys and codes.
 	MACAlg    hsmapi.MACAlg
@@ -182,6 +230,9 @@ type Profile struct {
 	OwnCodes        map[string]string   // N1 … N6 and the like → code sent to this bank
 	DE55            map[string][]uint32 // "request", "reply", "reversal" → tags in order
 	Rules           [KindEnd]struct{ Request, Reply MessageRule }
+	Fields          [129]Field // by number; 0 is the MTI, 1 the bitmap
+	TrackSeparator  byte       // of DE 35 in ASCII: '=' or 'D'
+	RecordField     int        // 48 or 62, 0 where the bank sends us nothing
 
 	// IINs that belong to this bank, longest first.
 	IINs []string
