@@ -10,7 +10,7 @@ import "github.com/shebao-pay/shebao/si"
 type Fields struct {
 	IDNumber si.IDNumber
 	Name     si.Name
-	CardID   string // 卡识别码, 20 hexadecimal digits
+	CardID   string // 卡识别码, 32 hexadecimal digits (16 bytes)
 	CardNo   string // 卡号, 9 characters
 	ATR      []byte
 	PAN      si.PAN

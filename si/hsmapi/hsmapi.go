@@ -165,7 +165,7 @@ type PersonView struct {
 // CardRecord is what is hashed of an issued card.
 type CardRecord struct {
 	IDNumber si.IDNumber
-	CardID   string // 20 hexadecimal digits
+	CardID   string // 卡识别码, 32 hexadecimal digits (16 bytes)
 	CardNo   string // 9 characters
 	PAN      si.PAN
 }
