@@ -1,6 +1,9 @@
 package device
 
-import "errors"
+import (
+	"context"
+	"errors"
+)
 
 // Errors of EnterPIN. A driver turns its pad's errors into these, so that the
 // shell needs to know no pad.
@@ -20,5 +23,5 @@ type Retainer interface {
 // PadChecker is a slot that can tell whether its PIN pad answers, holds a key
 // and is untampered. The shell asks between sessions.
 type PadChecker interface {
-	PadReady() error
+	PadReady(ctx context.Context) error
 }

@@ -107,9 +107,9 @@ type Screen struct {
 	Payment  string // payment id shown as barcode on the pending page
 	Receipt  *ReceiptView
 	Receipts []ReceiptView
-	NoPaper  bool   // the printer cannot print now
-	Printer  string // printer-fault: paper, jam, cutter, offline, unknown; printed: sent
-	QR       string // data of the QR
+	NoPaper  bool     // the printer cannot print now
+	Printer  string   // printer-fault: paper, jam, cutter, offline, unknown; printed: sent
+	QR       string   // data of the QR
 	Over     ScreenID // help and idle-warning: the screen beneath
 }
 
