@@ -94,3 +94,18 @@ func ParsePeriod(s string) (Period, error) {
 	}
 	return 0, fmt.Errorf("si: %q is not a period such as 2026-11 or 2026", s)
 }
+
+// BirthMonth is the month of a birth, counted from 1900-01. 0 means unknown
+// (nobody alive was born then).
+type BirthMonth uint16
+
+// BirthMonthOf makes a birth month; the year must be 1900 or later.
+func BirthMonthOf(year int, month time.Month) BirthMonth {
+	return BirthMonth((year-1900)*12 + int(month) - 1)
+}
+
+// Year is the year of the birth.
+func (b BirthMonth) Year() int { return 1900 + int(b)/12 }
+
+// Month is the month of the birth.
+func (b BirthMonth) Month() time.Month { return time.Month(int(b)%12 + 1) }

@@ -253,7 +253,7 @@ type PutPerson struct {
 	IDHash        si.Hash
 	PType         si.PType
 	Household     si.AreaCode
-	Birth         si.Period
+	Birth         si.BirthMonth
 	Sex           uint8 // 1, 2, 9 as on the card
 	Flags         PersonFlags
 	Sealed        []byte // name, ID number, phone, address; see hsmapi

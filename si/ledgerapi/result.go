@@ -143,7 +143,7 @@ type Person struct {
 	Region    si.Region
 	PType     si.PType
 	Household si.AreaCode
-	Birth     si.Period
+	Birth     si.BirthMonth
 	Sex       uint8
 	Flags     PersonFlags
 	Version   uint16

@@ -116,4 +116,3 @@ func (w *file) discard() {
 	_ = w.f.Close()
 	_ = os.Remove(w.path + ".part")
 }
-

@@ -48,7 +48,6 @@ type Resident struct {
 	IDNumber  string
 	Name      string
 	Sex       uint8 // 1 male, 2 female
-	Birth     si.BusinessDate
 	BirthYear int
 	BirthText string // YYYYMMDD
 	PType     si.PType
@@ -113,10 +112,7 @@ func (g Generator) At(i int) (Resident, error) {
 		serial++
 	}
 	birth := firstBirth.AddDate(0, 0, day)
-	p.Birth, p.BirthYear = 0, birth.Year()
-	if birth.Year() >= 2000 {
-		p.Birth = si.Date(birth.Year(), birth.Month(), birth.Day())
-	}
+	p.BirthYear = birth.Year()
 	p.BirthText = birth.Format("20060102")
 	first17 := fmt.Sprintf("%s%s%03d", AreaBlock, p.BirthText, serial)
 	last, err := si.IDCheckDigit(first17)
