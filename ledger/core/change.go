@@ -1,0 +1,62 @@
+package core
+
+// Bucket names a kind of row in durable storage. The numbers are in no file;
+// the names are.
+type Bucket uint8
+
+// The buckets. Those up to LastLive hold the live state and are what Restore
+// reads, in this order; the others hold history and are read through Past.
+const (
+	BucketMeta       Bucket = iota + 1 // counters, applied index, chain head
+	BucketConfig                       // versions of business data
+	BucketTerminal                     // terminals
+	BucketWindow                       // a bank's window and sequences
+	BucketSequence                     // STAN and receipt sequences
+	BucketAccount                      // books: balances and totals
+	BucketPerson                       // persons
+	BucketCard                         // cards
+	BucketPay                          // payments of unsealed dates
+	BucketDue                          // blocks of 256 dues by id
+	BucketNotice                       // payment notices
+	BucketAck                          // ids of commands that are no payment
+	BucketIndividual                   // individual accounts by year
+
+	BucketJournal   // what happened, by journal number: never deleted
+	BucketPayOld    // payments of sealed dates, by id
+	BucketPayPerson // person, number of the payment → id
+	BucketReceipt   // receipt number → id
+	BucketDueOld    // person, due id → due that left memory
+	BucketDueOwner  // due id → person
+	BucketAckOld    // command ids of sealed dates
+	bucketEnd
+
+	LastLive = BucketIndividual
+)
+
+var bucketNames = [...]string{"", "meta", "config", "terminal", "window", "seq", "acct", "person", "card",
+	"pay", "due", "notice", "ack", "indiv", "jrnl", "pay_old", "pay_person", "receipt", "due_old",
+	"due_owner", "ack_old"}
+
+// String is the bucket's name in the file.
+func (b Bucket) String() string {
+	if b == 0 || b >= bucketEnd {
+		return "bucket(?)"
+	}
+	return bucketNames[b]
+}
+
+// Buckets lists every bucket, live ones first, in the order Restore wants.
+func Buckets() []Bucket {
+	all := make([]Bucket, 0, bucketEnd-1)
+	for b := BucketMeta; b < bucketEnd; b++ {
+		all = append(all, b)
+	}
+	return all
+}
+
+// Change is one row to write. A nil Value deletes the key.
+type Change struct {
+	Bucket Bucket
+	Key    []byte
+	Value  []byte
+}

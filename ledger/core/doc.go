@@ -1,0 +1,28 @@
+// Package core is the ledger as a deterministic state machine: it applies
+// batches of logged commands to persons, dues, payments and books, and answers
+// each command with a result.
+//
+// # Nouns
+//
+// A record is one command as it stands in the log (docs/format/ledger-log.md).
+// A batch is one log entry: records one after the other. Applying a batch gives
+// one result per record and moves the chain head, which covers the batch and
+// its results. A due is one amount of one person, fund and period. A payment
+// holds dues (RESERVED), may be taken back (REVERSING), and ends POSTED or
+// VOIDED; an id that was closed before it was seen is a TOMBSTONE. A window is
+// a bank's open business date.
+//
+// # Caveats
+//
+// A Machine is not safe for concurrent use: its owner serialises Apply, Step
+// and the queries. Nothing in here reads a clock, draws a random number, starts
+// a goroutine, touches a file or depends on the order of a map; time is at_ms
+// of the record, and never runs backwards. Reserve, Post, Void and Pay do not
+// allocate in steady state.
+//
+// A command that cannot be done is a result. An error from ApplyBatch means
+// that the log is not what this program wrote, or that an invariant is broken;
+// the owner stops the process, and no answer of that batch may leave.
+//
+// Left out: enrolment, mandates, bank files, breaks, refunds and funds credited.
+package core
