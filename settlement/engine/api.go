@@ -40,9 +40,24 @@ const (
 	Pending                      // unknown, being resolved
 )
 
+// Why says why a payment was refused before anything was asked of the ledger.
+type Why uint8
+
+// The reasons. With WhyNone the ledger refused, and Answer.Refusal tells why.
+const (
+	WhyNone     Why = iota
+	WhyForm         // the intent is outside a limit of the bank's profile
+	WhyBankAway     // no signed-on link, or the breaker is open
+	WhyBusy         // as many payments are in flight as may be
+	WhyCardBusy     // an earlier payment of this card is being reversed
+	WhySystem       // the HSM process or the log cannot be reached
+	WhyStopping     // this node is about to hand over
+)
+
 // Answer is the engine's answer to an Intent or to a question about it.
 type Answer struct {
 	Ending  Ending
+	Why     Why
 	Refusal ledgerapi.Result // Refused: why
 	Resp    [2]byte          // DE 39, zero bytes if none
 	Issuer  IssuerData

@@ -1,0 +1,71 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/shebao-pay/shebao/si/ledgerapi"
+)
+
+// cardTrigger is what the card's last word means by the bank's profile.
+func (p *payment) cardTrigger(o CardOutcome) Trigger {
+	rule := p.bank.prof.CardRefusal
+	undo := false
+	switch o {
+	case CardTC:
+		return CardYes
+	case CardAAC:
+		undo, p.reason = rule.AACReverses, ledgerapi.UnpostCardAAC
+	case CardARPCBad: // an issuer that did not prove itself is never kept
+		undo, p.reason = true, ledgerapi.UnpostARPC
+	case CardRemoved:
+		undo, p.reason = rule.RemovedReverses, ledgerapi.UnpostCardRemoved
+	}
+	if undo {
+		return CardUndo
+	}
+	return CardKeep
+}
+
+// cardSaid takes the card's last word. Of a payment that the engine does not
+// hold it counts within the same time from its posting.
+func (e *Engine) cardSaid(ev *CardSaid) {
+	if p := e.pays[ev.ID]; p != nil {
+		if p.state != Posted {
+			e.note(NoteCardLate, p, Note{})
+			return
+		}
+		e.fire(p, p.cardTrigger(ev.Outcome))
+		return
+	}
+	b := e.banks[ev.Known.Bank]
+	posted := time.UnixMilli(ev.Known.EndedAt)
+	if b == nil || ev.Known.State != ledgerapi.PayPosted || ev.Outcome == CardTC {
+		return
+	}
+	if e.now.Sub(posted) > b.prof.Timers.CardOutcome {
+		e.note(NoteCardLate, nil, Note{ID: ev.ID, Bank: ev.Known.Bank, STAN: ev.Known.STAN, RRN: ev.Known.RRN})
+		return
+	}
+	p := e.adopt(b, &ev.Known)
+	p.memo.Reason = reasonOther
+	p.resp = ev.Known.Resp
+	p.tried = true
+	p.state = Posted
+	e.fire(p, p.cardTrigger(ev.Outcome))
+}
+
+// closeAsked makes sure that an id which nobody knows is never paid later.
+func (e *Engine) closeAsked(ev *CloseAsked) {
+	if p := e.pays[ev.ID]; p != nil {
+		e.out = append(e.out, Tell{ev.ID, p.answer()})
+		return
+	}
+	if ev.Known.State != ledgerapi.PayNone {
+		e.out = append(e.out, Tell{ev.ID, Known(&ev.Known)})
+		return
+	}
+	p := &payment{id: ev.ID, bank: &nobank, since: e.now}
+	e.add(p)
+	p.state = Closing
+	e.submit(p, ledgerapi.Void{ID: p.id, Proof: ledgerapi.ProofNotSent}, false)
+}
