@@ -15,6 +15,7 @@ const (
 	TagScriptAfter    tlv.Tag = 0x72
 	TagFormat2        tlv.Tag = 0x77
 	TagFormat1        tlv.Tag = 0x80
+	TagAmountBinary   tlv.Tag = 0x81
 	TagAIP            tlv.Tag = 0x82
 	TagDFName         tlv.Tag = 0x84
 	TagScriptCommand  tlv.Tag = 0x86
