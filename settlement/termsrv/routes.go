@@ -14,20 +14,22 @@ import (
 type (
 	bodyIn[T any]      struct{ Body T }
 	out[T any]         struct{ Body T }
-	sessionIn          struct{ pathSession }
+	sessionIn          struct{ PathSession }
 	sessionBody[T any] struct {
-		pathSession
+		PathSession
 		Body T
 	}
-	paymentIn          struct{ pathPayment }
+	paymentIn          struct{ PathPayment }
 	paymentBody[T any] struct {
-		pathPayment
+		PathPayment
 		Body T
 	}
-	pathSession struct {
+	// PathSession is the session id in a path; huma fills exported fields only.
+	PathSession struct {
 		Session string `path:"session" pattern:"^[0-9a-f]{32}$" doc:"session id"`
 	}
-	pathPayment struct {
+	// PathPayment is the payment id in a path.
+	PathPayment struct {
 		ID string `path:"id" pattern:"^[0-9a-f]{32}$" doc:"payment id made by the terminal"`
 	}
 	empty struct{}

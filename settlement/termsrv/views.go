@@ -43,7 +43,7 @@ func (s *Server) view(id si.PaymentID, a engine.Answer) termapi.PaymentState {
 			st.Reason = termapi.ReasonBankAway
 		}
 	case engine.Refused:
-		st.State, st.Reason = termapi.PaymentRefused, refusal(a.Refusal.Code)
+		st.State, st.Reason = termapi.PaymentRefused, refused(&a)
 	default:
 		st.State = termapi.PaymentPending
 	}
@@ -70,6 +70,19 @@ func classOf(resp [2]byte) string {
 		return termapi.ReasonBankAway
 	}
 	return termapi.ReasonOther
+}
+
+// refused is the reason class of a payment that never began.
+func refused(a *engine.Answer) string {
+	switch a.Why {
+	case engine.WhyNone:
+		return refusal(a.Refusal.Code)
+	case engine.WhyBankAway, engine.WhyBusy:
+		return termapi.ReasonBankAway
+	case engine.WhyCardBusy:
+		return termapi.ReasonDueTaken
+	}
+	return termapi.ReasonSystem
 }
 
 // refusal is the reason class of a ledger refusal.
