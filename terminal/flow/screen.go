@@ -61,6 +61,7 @@ const (
 	ActNoReceipt Action = "no-receipt"
 	ActMenu      Action = "menu"
 	ActReprint   Action = "reprint" // value: receipt number
+	ActPage      Action = "page"    // the screen turned a page of a list by itself: a touch, nothing else
 )
 
 // Press is what a page sends. It counts only if Step is the screen's.
