@@ -1,0 +1,364 @@
+// Package store is the ledger's materialised state in one bbolt file: the rows
+// of a checkpoint, with the log position at which it stands, written in one
+// transaction.
+//
+// The log is the truth; this file is what a start need not replay, and where
+// history is read from that has left memory. A [Store] is the machine's
+// core.Past. A checkpoint is written by [Store.Save] in sorted order, so that a
+// transaction touches few pages, and it is either whole or absent.
+//
+// The buckets and keys are described in docs/format/state-bolt.md. The rows'
+// own bytes belong to ledger/core. Left out: copies of the file for other
+// nodes, and any repair; a file that does not fit is replaced by a replay.
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/shebao-pay/shebao/ledger/core"
+	"github.com/shebao-pay/shebao/si"
+)
+
+// Schema is the version of the bucket layout. A file of another one is refused;
+// it is built anew from the log.
+const Schema = 1
+
+// The store's own bucket beside those of core.
+var (
+	nodeBucket  = []byte("node")
+	keySchema   = []byte("schema")
+	keyLedger   = []byte("ledger")
+	keyPosition = []byte("position")
+)
+
+const (
+	// mapSize is reserved address space, so that a growing file rarely makes a
+	// reader wait for a new mapping.
+	mapSize = 1 << 30
+	// lockWait is how long another process may hold the file. The node's own
+	// lock has been taken before, so nobody does.
+	lockWait = time.Second
+)
+
+// Errors of the store.
+var (
+	// ErrSchema is returned for a file of another version or another ledger.
+	ErrSchema = errors.New("store: the state file does not belong here")
+	// ErrDamaged is returned for a file whose own rows do not read.
+	ErrDamaged = errors.New("store: the state file is damaged; move it away and the next start builds it from the log")
+)
+
+// Position is where in the log a checkpoint stands. The last two fields are
+// replog's and opaque here.
+type Position struct {
+	Index       uint64
+	Term        uint64
+	Head        [32]byte // chain head at Index
+	ConfigIndex uint64
+	Config      []byte
+}
+
+// Options say which ledger the file belongs to.
+type Options struct {
+	Region   si.Region
+	Area     si.AreaCode
+	ReadOnly bool
+}
+
+// Store is an open state file.
+type Store struct {
+	db  *bolt.DB
+	val []byte // what the last Get returned
+}
+
+// Open opens the file, and makes it unless it is opened read-only. A missing
+// file opened read-only gives fs.ErrNotExist.
+func Open(path string, opt Options) (*Store, error) {
+	if _, err := os.Stat(path); opt.ReadOnly && err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	db, err := bolt.Open(path, 0o600, &bolt.Options{
+		Timeout: lockWait, ReadOnly: opt.ReadOnly, FreelistType: bolt.FreelistMapType,
+		InitialMmapSize: mapSize, NoStatistics: true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("store: open %s: %w", path, err)
+	}
+	s := &Store{db: db}
+	if !opt.ReadOnly {
+		err = db.Update(func(tx *bolt.Tx) error { return initialise(tx, opt) })
+	}
+	if err == nil {
+		err = db.View(func(tx *bolt.Tx) error { return belongs(tx, opt) })
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("store: %s: %w", path, err), db.Close())
+	}
+	return s, nil
+}
+
+func ledgerID(opt Options) []byte {
+	b := binary.LittleEndian.AppendUint16(nil, uint16(opt.Region))
+	return binary.LittleEndian.AppendUint32(b, uint32(opt.Area))
+}
+
+// initialise makes the buckets of a new file.
+func initialise(tx *bolt.Tx, opt Options) error {
+	if tx.Bucket(nodeBucket) != nil {
+		return nil
+	}
+	n, err := tx.CreateBucket(nodeBucket)
+	if err != nil {
+		return err
+	}
+	if err := n.Put(keySchema, binary.LittleEndian.AppendUint32(nil, Schema)); err != nil {
+		return err
+	}
+	if err := n.Put(keyLedger, ledgerID(opt)); err != nil {
+		return err
+	}
+	for _, b := range core.Buckets() {
+		if _, err := tx.CreateBucketIfNotExists([]byte(b.String())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// belongs checks that the file is of this version and this ledger.
+func belongs(tx *bolt.Tx, opt Options) error {
+	n := tx.Bucket(nodeBucket)
+	if n == nil {
+		return ErrDamaged
+	}
+	if v := n.Get(keySchema); len(v) != 4 || binary.LittleEndian.Uint32(v) != Schema {
+		return fmt.Errorf("%w: schema %x, this program has %d", ErrSchema, v, Schema)
+	}
+	if v := n.Get(keyLedger); !bytes.Equal(v, ledgerID(opt)) {
+		return fmt.Errorf("%w: it is of region and area %x, this node of region %d, area %s", ErrSchema, v, opt.Region, opt.Area)
+	}
+	for _, b := range core.Buckets() {
+		if tx.Bucket([]byte(b.String())) == nil {
+			return fmt.Errorf("%w: bucket %s is missing", ErrDamaged, b)
+		}
+	}
+	return nil
+}
+
+// Close closes the file.
+func (s *Store) Close() error {
+	if err := s.db.Close(); err != nil {
+		return fmt.Errorf("store: close: %w", err)
+	}
+	return nil
+}
+
+// Position is where the last checkpoint stands; Index 0 means that there is none.
+func (s *Store) Position() (Position, error) {
+	var p Position
+	err := s.db.View(func(tx *bolt.Tx) error {
+		v := tx.Bucket(nodeBucket).Get(keyPosition)
+		if v == nil {
+			return nil
+		}
+		var err error
+		p, err = parsePosition(v)
+		return err
+	})
+	return p, err
+}
+
+// positionFixed is the encoded size of a Position without its member list.
+const positionFixed = 8 + 8 + 32 + 8
+
+func appendPosition(dst []byte, p Position) []byte {
+	dst = binary.LittleEndian.AppendUint64(dst, p.Index)
+	dst = binary.LittleEndian.AppendUint64(dst, p.Term)
+	dst = append(dst, p.Head[:]...)
+	dst = binary.LittleEndian.AppendUint64(dst, p.ConfigIndex)
+	return append(dst, p.Config...)
+}
+
+func parsePosition(b []byte) (Position, error) {
+	if len(b) < positionFixed {
+		return Position{}, fmt.Errorf("%w: the log position has %d bytes", ErrDamaged, len(b))
+	}
+	p := Position{
+		Index: binary.LittleEndian.Uint64(b), Term: binary.LittleEndian.Uint64(b[8:]),
+		ConfigIndex: binary.LittleEndian.Uint64(b[48:]), Config: bytes.Clone(b[positionFixed:]),
+	}
+	copy(p.Head[:], b[16:48])
+	return p, nil
+}
+
+// historyFill packs pages that only ever grow at their right edge.
+const historyFill = 0.95
+
+// Save writes one checkpoint: each gives the rows in ascending order of bucket
+// and key, and at is where they stand. It is durable when Save returns nil;
+// after an error nothing of it is there, and the process must not go on.
+func (s *Store) Save(at Position, each func(visit func(core.Change) error) error) error {
+	err := s.db.Update(func(tx *bolt.Tx) error {
+		var cur core.Bucket
+		var b *bolt.Bucket
+		err := each(func(c core.Change) error {
+			if b == nil || c.Bucket != cur {
+				cur, b = c.Bucket, tx.Bucket([]byte(c.Bucket.String()))
+				if b == nil {
+					return fmt.Errorf("%w: bucket %s is missing", ErrDamaged, c.Bucket)
+				}
+				if cur > core.LastLive {
+					b.FillPercent = historyFill
+				}
+			}
+			if c.Value == nil {
+				return b.Delete(c.Key)
+			}
+			return b.Put(c.Key, c.Value)
+		})
+		if err != nil {
+			return err
+		}
+		return tx.Bucket(nodeBucket).Put(keyPosition, appendPosition(nil, at))
+	})
+	if err != nil {
+		return fmt.Errorf("store: write a checkpoint: %w", err)
+	}
+	return nil
+}
+
+// Load feeds the live buckets to restore, in bucket order and ascending key
+// order. The rows are valid until restore returns.
+func (s *Store) Load(restore func(next func() (core.Change, bool, error)) error) error {
+	return s.db.View(func(tx *bolt.Tx) error {
+		bucket := core.Bucket(0)
+		var cur *bolt.Cursor
+		var k, v []byte
+		next := func() (core.Change, bool, error) {
+			for {
+				if cur != nil && k != nil {
+					c := core.Change{Bucket: bucket, Key: k, Value: v}
+					k, v = cur.Next()
+					return c, true, nil
+				}
+				if bucket == core.LastLive {
+					return core.Change{}, false, nil
+				}
+				bucket++
+				b := tx.Bucket([]byte(bucket.String()))
+				if b == nil {
+					return core.Change{}, false, fmt.Errorf("%w: bucket %s is missing", ErrDamaged, bucket)
+				}
+				cur = b.Cursor()
+				k, v = cur.First()
+			}
+		}
+		return restore(next)
+	})
+}
+
+// Get gives the value of a key, valid until the next call. It is core.Past: the
+// machine's owner serialises the calls.
+func (s *Store) Get(b core.Bucket, key []byte) (value []byte, ok bool) {
+	s.view(func(tx *bolt.Tx) {
+		v := tx.Bucket([]byte(b.String())).Get(key)
+		s.val, ok = append(s.val[:0], v...), v != nil
+	})
+	return s.val, ok
+}
+
+// view reads. It fails only on a closed file, and an answer made up for that
+// could pay a due twice.
+func (s *Store) view(read func(tx *bolt.Tx)) {
+	if err := s.db.View(func(tx *bolt.Tx) error { read(tx); return nil }); err != nil {
+		panic(fmt.Sprintf("store: read history: %v", err))
+	}
+}
+
+// scanRows is how many rows Scan copies at a time. The rows are visited outside
+// the transaction, because a visitor that reads in turn would wait for a
+// checkpoint that waits for the first reader.
+const scanRows = 64
+
+type row struct{ k, v []byte }
+
+// Scan visits the keys that begin with prefix, in ascending or descending
+// order, until visit returns false.
+func (s *Store) Scan(b core.Bucket, prefix []byte, reverse bool, visit func(key, value []byte) bool) {
+	var from []byte // the last key seen
+	for {
+		rows := make([]row, 0, scanRows)
+		s.view(func(tx *bolt.Tx) {
+			c := tx.Bucket([]byte(b.String())).Cursor()
+			k, v := begin(c, prefix, from, reverse)
+			for k != nil && bytes.HasPrefix(k, prefix) && len(rows) < scanRows {
+				rows = append(rows, row{bytes.Clone(k), bytes.Clone(v)})
+				if reverse {
+					k, v = c.Prev()
+				} else {
+					k, v = c.Next()
+				}
+			}
+		})
+		for _, r := range rows {
+			if !visit(r.k, r.v) {
+				return
+			}
+		}
+		if len(rows) < scanRows {
+			return
+		}
+		from = rows[len(rows)-1].k
+	}
+}
+
+// begin puts the cursor on the first key of a scan, or on the one behind from.
+func begin(c *bolt.Cursor, prefix, from []byte, reverse bool) (k, v []byte) {
+	switch {
+	case from == nil && reverse:
+		return seekLast(c, prefix)
+	case from == nil:
+		return c.Seek(prefix)
+	}
+	k, v = c.Seek(from)
+	switch {
+	case reverse && k == nil:
+		return c.Last() // from is gone; history is not deleted, so it never is
+	case reverse:
+		return c.Prev()
+	case bytes.Equal(k, from):
+		return c.Next()
+	}
+	return k, v
+}
+
+// seekLast finds the last key that begins with prefix, or one before it.
+func seekLast(c *bolt.Cursor, prefix []byte) (k, v []byte) {
+	for after := bytes.Clone(prefix); len(after) > 0; after = after[:len(after)-1] {
+		if after[len(after)-1]++; after[len(after)-1] == 0 {
+			continue // 0xFF: the next longer key begins with a shorter prefix
+		}
+		if k, _ := c.Seek(after); k != nil {
+			return c.Prev()
+		}
+		break
+	}
+	return c.Last()
+}
+
+// Size is the file's length in bytes.
+func (s *Store) Size() (n int64) {
+	_ = s.db.View(func(tx *bolt.Tx) error { n = tx.Size(); return nil })
+	return n
+}
+
+// Missing tells whether err says that there is no state file.
+func Missing(err error) bool { return errors.Is(err, fs.ErrNotExist) }
