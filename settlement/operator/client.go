@@ -1,0 +1,112 @@
+package operator
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+)
+
+// Client talks to a node's operator socket.
+type Client struct{ http *http.Client }
+
+// Dial makes a client of the socket at path; nothing is sent yet.
+func Dial(path string) *Client {
+	return &Client{&http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", path)
+		},
+	}}}
+}
+
+// Close ends idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// RefusedError is the node's refusal.
+type RefusedError struct {
+	Status int
+	Why    string
+}
+
+func (e *RefusedError) Error() string { return "operator: " + e.Why }
+
+func (c *Client) call(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://node"+path, body)
+	if err != nil {
+		return nil, fmt.Errorf("operator: %w", err)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("operator: the node does not answer on its socket; is settled running? %w", err)
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp, nil
+	}
+	defer func() { _ = resp.Body.Close() }()
+	var why struct {
+		Error string `json:"error"`
+	}
+	_ = json.NewDecoder(io.LimitReader(resp.Body, MaxRequest)).Decode(&why)
+	return nil, &RefusedError{resp.StatusCode, why.Error}
+}
+
+// Ask sends one JSON request (nil for a GET) and reads one JSON answer.
+func (c *Client) Ask(ctx context.Context, path string, in, out any) error {
+	method, body := http.MethodGet, io.Reader(nil)
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return fmt.Errorf("operator: %w", err)
+		}
+		method, body = http.MethodPost, bytes.NewReader(b)
+	}
+	resp, err := c.call(ctx, method, path, body)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
+		return fmt.Errorf("operator: answer cut short: %w", err)
+	}
+	return nil
+}
+
+// Upload streams a file to an import call; progress gets the lines done.
+func (c *Client) Upload(ctx context.Context, path string, query url.Values, file io.Reader, progress func(done int)) (Outcome, error) {
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	resp, err := c.call(ctx, http.MethodPost, path, file)
+	if err != nil {
+		return Outcome{}, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	var last []byte
+	lines := bufio.NewScanner(resp.Body)
+	for lines.Scan() {
+		var at struct {
+			Done int   `json:"done"`
+			OK   *bool `json:"ok"`
+		}
+		if json.Unmarshal(lines.Bytes(), &at) == nil && at.OK == nil {
+			progress(at.Done)
+			continue
+		}
+		last = append(last[:0], lines.Bytes()...)
+	}
+	var o Outcome
+	if err := errors.Join(lines.Err(), json.Unmarshal(last, &o)); err != nil {
+		return o, fmt.Errorf("operator: the node stopped answering in the middle; import the same file again: %w", err)
+	}
+	if o.Error != "" {
+		return o, &RefusedError{http.StatusUnprocessableEntity, o.Error}
+	}
+	return o, nil
+}

@@ -1,0 +1,9 @@
+// Package operator is the door for the people who run a node: HTTP over a Unix
+// socket that only the node's own user can open. shebaoctl is its client. Every
+// change is a ledger command; what must have two persons carries both.
+//
+// Imports come as CSV in the clear (docs/format/import.md); the HSM process
+// seals and hashes them before a command is made, and nothing of a line is kept
+// or logged here. Long answers are streamed as JSON lines: progress, then one
+// line with the outcome.
+package operator
