@@ -134,7 +134,7 @@ func (s *Server) cardOf(ctx context.Context, ses *session, a *termapi.CardAuth) 
 	}
 	return engine.CardData{
 		PAN: card.PAN, PSN: card.PSN, Track2: card.Track2, Expiry: card.Expiry,
-		PINBlock: pin, PINKey: TerminalName(ses.terminal) + "/tpk", PINFormat: format, DE55: a.DE55,
+		PINBlock: pin, PINKey: "terminal/" + decimal(uint64(ses.terminal)) + "/tpk", PINFormat: format, DE55: a.DE55,
 	}, nil
 }
 

@@ -320,7 +320,7 @@ func TestResendAnswersTheSameAndAnotherBodyIsRefused(t *testing.T) {
 	if len(f.paid) != 1 {
 		t.Errorf("money side was asked %d times, want once", len(f.paid))
 	}
-	if got := f.paid[0]; got.Card.PINKey != "terminal-1/tpk" || got.Total != 100_000 || got.Bank != 3 {
+	if got := f.paid[0]; got.Card.PINKey != "terminal/1/tpk" || got.Total != 100_000 || got.Bank != 3 {
 		t.Errorf("intent: got %+v", got)
 	}
 }
