@@ -51,10 +51,9 @@ type Waiter interface{ Fail(err error) }
 
 // Entry is one batch as it stands in the log.
 type Entry struct {
-	Index      uint64
-	Term       uint64
-	AppendedAt time.Time
-	Data       []byte // the records, one behind the other; not to be changed
+	Position             // where a checkpoint of everything up to here stands
+	AppendedAt time.Time // by the leader's clock, to the nanosecond
+	Data       []byte    // the records, one behind the other; not to be changed
 }
 
 // Machine is what the log is for.
@@ -461,15 +460,6 @@ func (l *Log) Leader() (bool, string) {
 	return l.raft.State() == raft.Leader, string(id)
 }
 
-// PositionAt completes a position for the checkpoint of an applied entry. It is
-// called from Machine.Apply or while no Apply runs, so that the member list is
-// the one in force at that entry.
-func (l *Log) PositionAt(index, term uint64) Position {
-	p := *l.config.Load()
-	p.Index, p.Term = index, term
-	return p
-}
-
 // Stats reads the counters.
 func (l *Log) Stats() Stats {
 	s := l.store.Stats()
@@ -492,7 +482,9 @@ func (f fsm) Apply(e *raft.Log) any {
 		waiters = b.waiters
 	}
 	if e.Index > f.l.cfg.At.Index {
-		f.l.machine.Apply(Entry{Index: e.Index, Term: e.Term, AppendedAt: e.AppendedAt, Data: e.Data}, waiters)
+		at := *f.l.config.Load()
+		at.Index, at.Term = e.Index, e.Term
+		f.l.machine.Apply(Entry{Position: at, AppendedAt: e.AppendedAt, Data: e.Data}, waiters)
 	}
 	return nil
 }

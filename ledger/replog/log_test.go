@@ -248,8 +248,7 @@ func TestLogSkipsTheCheckpoint(t *testing.T) {
 		}
 		<-done
 	}
-	e := r.entries[11]
-	at := l.PositionAt(e.Index, e.Term)
+	at := r.entries[11].Position
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}

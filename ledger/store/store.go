@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"runtime/debug"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -94,10 +95,10 @@ func Open(path string, opt Options) (*Store, error) {
 	}
 	s := &Store{db: db}
 	if !opt.ReadOnly {
-		err = db.Update(func(tx *bolt.Tx) error { return initialise(tx, opt) })
+		err = guard(func() error { return db.Update(func(tx *bolt.Tx) error { return initialise(tx, opt) }) })
 	}
 	if err == nil {
-		err = db.View(func(tx *bolt.Tx) error { return belongs(tx, opt) })
+		err = guard(func() error { return db.View(func(tx *bolt.Tx) error { return belongs(tx, opt) }) })
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("store: %s: %w", path, err), db.Close())
@@ -153,6 +154,43 @@ func belongs(tx *bolt.Tx, opt Options) error {
 	return nil
 }
 
+// Owner reads whose ledger a state file is.
+func Owner(path string) (Options, error) {
+	var opt Options
+	if _, err := os.Stat(path); err != nil {
+		return opt, fmt.Errorf("store: %w", err)
+	}
+	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: lockWait, ReadOnly: true})
+	if err != nil {
+		return opt, fmt.Errorf("store: open %s: %w", path, err)
+	}
+	err = guard(func() error {
+		return db.View(func(tx *bolt.Tx) error {
+			n := tx.Bucket(nodeBucket)
+			if n == nil || len(n.Get(keyLedger)) != 6 {
+				return fmt.Errorf("%w: it does not say whose ledger it is", ErrDamaged)
+			}
+			v := n.Get(keyLedger)
+			opt.Region = si.Region(binary.LittleEndian.Uint16(v))
+			opt.Area = si.AreaCode(binary.LittleEndian.Uint32(v[2:]))
+			return nil
+		})
+	})
+	return opt, errors.Join(err, db.Close())
+}
+
+// guard makes an error of what bbolt does with a damaged file: it panics, or
+// reads outside its mapping.
+func guard(read func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", ErrDamaged, r)
+		}
+	}()
+	return read()
+}
+
 // Close closes the file.
 func (s *Store) Close() error {
 	if err := s.db.Close(); err != nil {
@@ -164,14 +202,16 @@ func (s *Store) Close() error {
 // Position is where the last checkpoint stands; Index 0 means that there is none.
 func (s *Store) Position() (Position, error) {
 	var p Position
-	err := s.db.View(func(tx *bolt.Tx) error {
-		v := tx.Bucket(nodeBucket).Get(keyPosition)
-		if v == nil {
-			return nil
-		}
-		var err error
-		p, err = parsePosition(v)
-		return err
+	err := guard(func() error {
+		return s.db.View(func(tx *bolt.Tx) error {
+			v := tx.Bucket(nodeBucket).Get(keyPosition)
+			if v == nil {
+				return nil
+			}
+			var err error
+			p, err = parsePosition(v)
+			return err
+		})
 	})
 	return p, err
 }
@@ -238,31 +278,38 @@ func (s *Store) Save(at Position, each func(visit func(core.Change) error) error
 // Load feeds the live buckets to restore, in bucket order and ascending key
 // order. The rows are valid until restore returns.
 func (s *Store) Load(restore func(next func() (core.Change, bool, error)) error) error {
-	return s.db.View(func(tx *bolt.Tx) error {
-		bucket := core.Bucket(0)
-		var cur *bolt.Cursor
-		var k, v []byte
-		next := func() (core.Change, bool, error) {
-			for {
-				if cur != nil && k != nil {
-					c := core.Change{Bucket: bucket, Key: k, Value: v}
-					k, v = cur.Next()
-					return c, true, nil
-				}
-				if bucket == core.LastLive {
-					return core.Change{}, false, nil
-				}
-				bucket++
-				b := tx.Bucket([]byte(bucket.String()))
-				if b == nil {
-					return core.Change{}, false, fmt.Errorf("%w: bucket %s is missing", ErrDamaged, bucket)
-				}
-				cur = b.Cursor()
-				k, v = cur.First()
-			}
-		}
-		return restore(next)
+	return guard(func() error {
+		return s.db.View(func(tx *bolt.Tx) error {
+			f := loader{tx: tx}
+			return restore(f.next)
+		})
 	})
+}
+
+// loader walks the live buckets.
+type loader struct {
+	tx     *bolt.Tx
+	bucket core.Bucket
+	cur    *bolt.Cursor
+	k, v   []byte // the row that next gives
+}
+
+func (f *loader) next() (core.Change, bool, error) {
+	for f.k == nil {
+		if f.bucket == core.LastLive {
+			return core.Change{}, false, nil
+		}
+		f.bucket++
+		b := f.tx.Bucket([]byte(f.bucket.String()))
+		if b == nil {
+			return core.Change{}, false, fmt.Errorf("%w: bucket %s is missing", ErrDamaged, f.bucket)
+		}
+		f.cur = b.Cursor()
+		f.k, f.v = f.cur.First()
+	}
+	c := core.Change{Bucket: f.bucket, Key: f.k, Value: f.v}
+	f.k, f.v = f.cur.Next()
+	return c, true, nil
 }
 
 // Get gives the value of a key, valid until the next call. It is core.Past: the
