@@ -84,7 +84,7 @@ func (s *Server) notice(w http.ResponseWriter, r *http.Request) {
 func (s *Server) duesOf(w http.ResponseWriter, r *http.Request) {
 	var q PersonRequest
 	if p, ok := s.personOf(w, r, &q); ok {
-		reply(w, views(s.cfg.Register.DuesOf(p.No)))
+		reply(w, views(s.cfg.Register.DuesOf(p.No, si.DateOf(s.cfg.Now()))))
 	}
 }
 

@@ -69,7 +69,7 @@ func (n *node) Person(h si.Hash) (ledgerapi.Person, bool) {
 	p, ok := n.persons[h]
 	return p, ok
 }
-func (n *node) DuesOf(p si.PersonNo) []ledgerapi.Due {
+func (n *node) DuesOf(p si.PersonNo, _ si.BusinessDate) []ledgerapi.Due {
 	return []ledgerapi.Due{{Ref: ledgerapi.DueRef{ID: si.DueID(p), Amount: 100}, Fund: si.MedRes, Period: si.YearPeriod(2026), State: ledgerapi.DueOpen}}
 }
 func (n *node) Payment(si.PaymentID) (ledgerapi.Payment, bool) { return ledgerapi.Payment{}, false }

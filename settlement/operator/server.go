@@ -34,7 +34,7 @@ type Ledger interface {
 // Register answers what the operator asks about.
 type Register interface {
 	Person(si.Hash) (ledgerapi.Person, bool)
-	DuesOf(si.PersonNo) []ledgerapi.Due
+	DuesOf(p si.PersonNo, on si.BusinessDate) []ledgerapi.Due
 	Payment(si.PaymentID) (ledgerapi.Payment, bool)
 }
 

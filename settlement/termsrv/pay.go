@@ -165,7 +165,7 @@ func bodyBytes(b *termapi.Payment) []byte {
 // payable holds every due to the session's person and the bank to an account.
 // Whether a due may still be paid is the ledger's to say.
 func (s *Server) payable(ses *session, refs []ledgerapi.DueRef) *failure {
-	own := s.cfg.Persons.DuesOf(ses.person)
+	own := s.cfg.Persons.DuesOf(ses.person, si.DateOf(s.cfg.Now()))
 	for _, r := range refs {
 		found := false
 		for i := range own {

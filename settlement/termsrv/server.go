@@ -69,7 +69,8 @@ type Cards interface {
 type Persons interface {
 	Person(si.Hash) (ledgerapi.Person, bool)
 	Cards(si.PersonNo) []ledgerapi.Card
-	DuesOf(si.PersonNo) []ledgerapi.Due
+	// DuesOf lists a person's dues with the late fees of that date.
+	DuesOf(p si.PersonNo, on si.BusinessDate) []ledgerapi.Due
 }
 
 // Records is what was paid, and by which terminal.
@@ -105,7 +106,7 @@ type Config struct {
 	Directory Directory
 	Journal   func(terminal si.Terminal, first uint64, records [][]byte) (head uint64, err error)
 	Area      si.AreaCode
-	AllowSkip bool
+	AllowSkip func() bool              // may a newer due be paid before an older one of its fund
 	PINFormat func(si.Terminal) string // "4" or "0"
 	Ready     func() error             // why nothing may be served now, nil if it may
 	Leader    func() (address string, here bool)

@@ -62,7 +62,7 @@ func newFake(t *testing.T) *fake {
 	f.server = New(Config{
 		Bank: f, Payments: f, Outcomes: f, Cards: f, Persons: f, Records: f, Directory: f,
 		Journal: func(_ si.Terminal, first uint64, r [][]byte) (uint64, error) { return first + uint64(len(r)), nil },
-		Area:    330110, PINFormat: func(si.Terminal) string { return "4" },
+		Area:    330110, AllowSkip: func() bool { return false }, PINFormat: func(si.Terminal) string { return "4" },
 		Ready: func() error { return f.ready }, Leader: func() (string, bool) { return "node2:8710", f.leader },
 		Now: func() time.Time { return f.now },
 		Random: func(b []byte) {
@@ -120,7 +120,7 @@ func (f *fake) Cards(n si.PersonNo) []ledgerapi.Card {
 	who := []string{"", "li", "zhang"}[n]
 	return []ledgerapi.Card{{Person: n, CardHash: hash("card" + who), NoHash: hash("no" + who), PANHash: hash(fmt.Sprintf("pan%d", n)), State: ledgerapi.CardActive}}
 }
-func (f *fake) DuesOf(n si.PersonNo) []ledgerapi.Due {
+func (f *fake) DuesOf(n si.PersonNo, _ si.BusinessDate) []ledgerapi.Due {
 	due := func(id si.DueID, s ledgerapi.DueState) ledgerapi.Due {
 		return ledgerapi.Due{Ref: ledgerapi.DueRef{ID: id, Version: 1, Amount: 100_000}, Person: n, Fund: si.PensionRes,
 			Period: si.YearPeriod(2026), Kind: ledgerapi.DueYear, Payer: ledgerapi.PayerPerson, State: s, DueDay: si.Date(2026, 12, 31)}

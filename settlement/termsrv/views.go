@@ -103,7 +103,7 @@ func (s *Server) overview(ctx context.Context, in *sessionIn) (termapi.Overview,
 		return termapi.Overview{}, f
 	}
 	o := termapi.Overview{Name: ses.name, IDTail: ses.idTail, Area: s.cfg.Directory.TerminalConfig().RegionName}
-	for _, d := range s.cfg.Persons.DuesOf(ses.person) {
+	for _, d := range s.cfg.Persons.DuesOf(ses.person, si.DateOf(s.cfg.Now())) {
 		if d.State == ledgerapi.DueOpen && d.Payer == ledgerapi.PayerPerson {
 			o.Unpaid++
 			o.UnpaidFen += int64(d.Ref.Amount + d.Ref.LateFee)
@@ -140,13 +140,13 @@ func (s *Server) dues(ctx context.Context, in *sessionIn) (termapi.Dues, *failur
 		return termapi.Dues{}, f
 	}
 	var show []ledgerapi.Due
-	for _, d := range s.cfg.Persons.DuesOf(ses.person) {
+	for _, d := range s.cfg.Persons.DuesOf(ses.person, si.DateOf(s.cfg.Now())) {
 		open := d.State == ledgerapi.DueOpen || d.State == ledgerapi.DueStateHeld || d.State == ledgerapi.DueReversing
 		if open && d.Payer == ledgerapi.PayerPerson {
 			show = append(show, d)
 		}
 	}
-	return termapi.Dues{Dues: s.dueViews(show, ses.bank), AllowSkip: s.cfg.AllowSkip, MaxDues: ledgerapi.MaxDues}, nil
+	return termapi.Dues{Dues: s.dueViews(show, ses.bank), AllowSkip: s.cfg.AllowSkip(), MaxDues: ledgerapi.MaxDues}, nil
 }
 
 // dueViews writes dues as a terminal shows them.

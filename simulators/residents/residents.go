@@ -87,7 +87,7 @@ var (
 	// rare characters outside the basic plane and minority names keep every
 	// reader, printer and font honest.
 	rareNames = []string{"𠮷田文", "王㛃", "买买提·吐尔逊", "阿依古丽·麦麦提", "李𬀩", "赵䶮"}
-	grades    = []si.Fen{10_000, 20_000, 30_000, 50_000, 80_000, 100_000, 200_000, 300_000, 500_000}
+	grades    = []si.Fen{10_000, 30_000, 50_000, 100_000, 200_000, 300_000, 500_000} // of data/rates/330110.yaml
 	streets   = []string{"良渚街道", "仓前街道", "五常街道", "闲林街道", "中泰街道", "余杭街道", "瓶窑镇", "径山镇", "黄湖镇", "鸬鸟镇", "百丈镇"}
 )
 
