@@ -68,11 +68,15 @@ func ParseMemo(b []byte) (Memo, error) {
 	copy(m.Auth[:], b[17:])
 	b = b[23:]
 	take := func(most int) ([]byte, bool) {
-		if len(b) == 0 || int(b[0]) > most || len(b) < 1+int(b[0]) {
+		if len(b) == 0 {
 			return nil, false
 		}
-		v := b[1 : 1+b[0]]
-		b = b[1+len(v):]
+		n := int(b[0])
+		if n > most || len(b) < 1+n {
+			return nil, false
+		}
+		v := b[1 : 1+n]
+		b = b[1+n:]
 		return v, true
 	}
 	digits, ok := take(19)
