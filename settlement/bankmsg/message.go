@@ -24,6 +24,8 @@ func (b *bitmap) has(de int) bool { return b[(de-1)>>6]>>(63-uint(de-1)&63)&1 ==
 func (b *bitmap) set(de int)      { b[(de-1)>>6] |= 1 << (63 - uint(de-1)&63) }
 func (b *bitmap) clear(de int)    { b[(de-1)>>6] &^= 1 << (63 - uint(de-1)&63) }
 
+func (b *bitmap) empty() bool { return b[0]|b[1] == 0 }
+
 // first gives the lowest data element of the set, 0 when it is empty.
 func (b *bitmap) first() int {
 	if b[0] != 0 {

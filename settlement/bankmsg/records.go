@@ -41,15 +41,15 @@ func AppendRecord(dst []byte, tag, value string) []byte {
 }
 
 // nextRecord splits the first record off. ok is false when it is malformed.
-func nextRecord(b []byte) (tag string, value, rest []byte, ok bool) {
+func nextRecord(b []byte) (tag, value, rest []byte, ok bool) {
 	if len(b) < 5 || b[0] < 'A' || b[0] > 'Z' || b[1] < 'A' || b[1] > 'Z' || !allOf(b[2:5], isDigit) {
-		return "", nil, nil, false
+		return nil, nil, nil, false
 	}
 	n := int(b[2]-'0')*100 + int(b[3]-'0')*10 + int(b[4]-'0')
 	if len(b) < 5+n {
-		return "", nil, nil, false
+		return nil, nil, nil, false
 	}
-	return string(b[:2]), b[5 : 5+n], b[5+n:], true
+	return b[:2], b[5 : 5+n], b[5+n:], true
 }
 
 // Records calls do for each record, which may stop the walk with an error.
@@ -59,7 +59,7 @@ func Records(b []byte, do func(tag string, value []byte) error) error {
 	}
 	for len(b) > 0 {
 		tag, value, rest, _ := nextRecord(b)
-		if err := do(tag, value); err != nil {
+		if err := do(string(tag), value); err != nil {
 			return err
 		}
 		b = rest
@@ -74,7 +74,7 @@ func Record(b []byte, tag string) ([]byte, bool) {
 		if !ok {
 			return nil, false
 		}
-		if t == tag {
+		if string(t) == tag {
 			return value, true
 		}
 		b = rest
