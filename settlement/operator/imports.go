@@ -342,6 +342,9 @@ func (s *Server) items(ctx context.Context, lines [][]string, first, column int,
 		if err != nil || base < 0 || base > int64(si.MaxFen) {
 			return fmt.Errorf("line %d: %s: not an amount in fen", first+i, BaseColumns[column])
 		}
+		if base == 0 {
+			continue // pays nothing of this kind
+		}
 		ids, bases = append(ids, id), append(bases, si.Fen(base))
 	}
 	if len(ids) == 0 {

@@ -151,7 +151,9 @@ func (p *Resident) classify(r *rand.Rand) {
 	case r.IntN(5) == 0:
 		p.PType = si.Flex
 	}
-	p.Grade = grades[r.IntN(len(grades))]
+	if age < 60 { // a pensioner pays for medical insurance alone
+		p.Grade = grades[r.IntN(len(grades))]
+	}
 	p.Base = si.Fen(380_300 + 100*r.IntN(4_000))
 	p.Balance = si.Fen(1_000_000 + 100*r.IntN(3_000_000))
 }
