@@ -50,7 +50,7 @@ const (
 // states none. Holder data are empty after [ErrNeedsKeyService].
 type Card struct {
 	Cipher     Cipher
-	CardID     string // 卡识别码, 20 hexadecimal digits; the first six are the issuing area
+	CardID     string // 卡识别码, 32 hexadecimal digits; the first six are the issuing area
 	Class      string // 1 child, 2 student, 3 adult, 4 elder
 	Version    string // such as 2.00
 	Issued     string
