@@ -841,6 +841,8 @@ func TestForm(t *testing.T) {
 		"no id":          {func(i *Intent) { i.ID = si.PaymentID{} }, false},
 		"no chip data":   {func(i *Intent) { i.Card.DE55 = nil }, true},
 		"bad chip data":  {func(i *Intent) { i.Card.DE55 = []byte{0x9F} }, true},
+		"most chip data": {func(i *Intent) { i.Card.DE55 = make([]byte, 255) }, true},
+		"a byte more":    {func(i *Intent) { i.Card.DE55 = make([]byte, 256) }, false},
 		"long expiry":    {func(i *Intent) { i.Card.Expiry = "30123" }, false},
 		"negative total": {func(i *Intent) { i.Total = -1 }, false},
 	} {

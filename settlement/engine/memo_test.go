@@ -77,32 +77,6 @@ func FuzzMemo(f *testing.F) {
 	})
 }
 
-func TestPickTags(t *testing.T) {
-	want := []uint32{0x95, 0x9F1E, 0x9F10, 0x9F36}
-	for _, c := range []struct{ name, in, out string }{
-		{"in their own order", "9F2602AABB9505010203040582025C009F36020007", "950501020304059F36020007"},
-		{"long form", "9F10810107" + "950100", "9F10810107" + "950100"},
-		{"cut in the value", "9505010203", ""},
-		{"cut after a good one", "9F36020007" + "95050102", "9F36020007"},
-		{"endless tag", "9FFFFFFFFFFF", ""},
-		{"two-byte length", "9F10820001" + "07", ""},
-		{"nothing", "", ""},
-	} {
-		in, err := hex.DecodeString(c.in)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := hex.EncodeToString(pickTags(in, want)); got != hexLower(c.out) {
-			t.Errorf("%s: got %s, want %s", c.name, got, c.out)
-		}
-	}
-}
-
-func hexLower(s string) string {
-	b, _ := hex.DecodeString(s)
-	return hex.EncodeToString(b)
-}
-
 // TestTimers holds that timers fire in the order of their times, equal ones in
 // the order of arming, also when others are taken out between.
 func TestTimers(t *testing.T) {

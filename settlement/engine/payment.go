@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/shebao-pay/shebao/settlement/bankmsg"
 	"github.com/shebao-pay/shebao/settlement/profile"
 	"github.com/shebao-pay/shebao/si"
 	"github.com/shebao-pay/shebao/si/ledgerapi"
@@ -78,7 +79,7 @@ func (e *Engine) ask(in *Intent, known *ledgerapi.Payment) {
 		date: si.DateOf(e.now), made: e.now, link: n, card: in.Card,
 		memo: Memo{
 			Acq: l.acq, Batch: l.batch, PAN: in.Card.PAN, PSN: in.Card.PSN, Expiry: in.Card.Expiry,
-			EMV: pickTags(in.Card.DE55, b.prof.DE55["reversal"]),
+			EMV: bankmsg.PickTags(nil, in.Card.DE55, b.prof.DE55["reversal"]),
 		},
 	}
 	e.add(p)
@@ -100,7 +101,7 @@ func (e *Engine) admit(b *bank, in *Intent) (uint8, Why) {
 		return 0, WhyBankAway
 	case in.ID.IsZero(), len(in.Dues) == 0, len(in.Dues) > ledgerapi.MaxDues, in.Total <= 0, in.Total > si.MaxFen,
 		b.prof.Limits.MaxAmount > 0 && in.Total > b.prof.Limits.MaxAmount,
-		in.Card.PAN.IsZero(), in.Card.PINBlock.IsZero(), len(in.Card.PSN) > 3, len(in.Card.Expiry) > 4:
+		in.Card.PAN.IsZero(), in.Card.PINBlock.IsZero(), len(in.Card.PSN) > 3, len(in.Card.Expiry) > 4, len(in.Card.DE55) > 255:
 		return 0, WhyForm
 	case e.cards[in.Card.PAN] > 0:
 		return 0, WhyCardBusy
