@@ -71,6 +71,9 @@ type (
 	}
 )
 
+// Leave ends the hub's session; nobody waits for an answer.
+type Leave struct{ Session string }
+
 // Prove sends the PIN proof that Authorise made.
 type Prove struct {
 	Op      uint64
@@ -107,6 +110,10 @@ type (
 		ID si.PaymentID
 	}
 )
+
+// Apply says that a configuration is in force from here on: it came while nobody
+// was served, or the session that was under way has ended.
+type Apply struct{ Config termapi.Config }
 
 // Journal writes a payment's state. The answer comes when it is on disk.
 type Journal struct {
@@ -180,11 +187,13 @@ func (Open) effect()         {}
 func (Overview) effect()     {}
 func (ListDues) effect()     {}
 func (ListReceipts) effect() {}
+func (Leave) effect()        {}
 func (Prove) effect()        {}
 func (Pay) effect()          {}
 func (Report) effect()       {}
 func (AskPayment) effect()   {}
 func (ClosePayment) effect() {}
+func (Apply) effect()        {}
 func (Journal) effect()      {}
 func (Note) effect()         {}
 func (Print) effect()        {}

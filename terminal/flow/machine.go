@@ -73,7 +73,6 @@ type session struct {
 	retry  state // cannot-show: the look to take again
 
 	receipts []termapi.Receipt
-	page     int
 	chosen   *termapi.Receipt
 	reprint  bool
 	prints   map[string]int // jobs started per receipt number
@@ -132,7 +131,7 @@ func (m *Machine) handle(ev Event) {
 	case Configured:
 		m.configured(ev.Config)
 	case PaperSet:
-		m.noPaper = !ev.OK
+		m.paperSet(ev.OK)
 	case Browser:
 		m.browserSet(ev.Connected)
 	case CardIn:

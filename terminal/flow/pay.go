@@ -452,7 +452,7 @@ func refusal(code string) (reason string, proof bool) {
 	case termapi.ErrNoSession, termapi.ErrNotProven, termapi.ErrClock, termapi.ErrOutOfService,
 		termapi.ErrForm, termapi.ErrTooMany:
 		return termapi.ReasonSystem, true
-	case termapi.ErrOtherCard, termapi.ErrEnvelope:
+	case termapi.ErrOtherCard:
 		return termapi.ReasonCard, true
 	case termapi.ErrBankAway:
 		return termapi.ReasonBankAway, true
@@ -576,13 +576,17 @@ func (m *Machine) reportSilent() {
 
 // enterEnding shows one of the three endings.
 func (m *Machine) enterEnding(end state) {
+	if r := m.s.pay.told.Receipt; end == stPaid && r != nil {
+		own := *r
+		if o := m.s.overview; own.Name == "" && o != nil {
+			// Asked by id, the hub tells no name; it is this session's person.
+			own.Name, own.IDTail = o.Name, o.IDTail
+		}
+		m.s.chosen, m.s.reprint, m.s.slip = &own, false, false
+	}
 	m.enter(end)
 	i := &m.s.pay.intent
 	m.note(NoteEnding, i.ID.String(), i.Reason)
-	if end == stPaid && m.s.pay.told.Receipt != nil {
-		r := *m.s.pay.told.Receipt
-		m.s.chosen, m.s.reprint = &r, false
-	}
 }
 
 // abandonPayment ends a payment whose citizen or card has gone.

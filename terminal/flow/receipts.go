@@ -5,15 +5,10 @@ import (
 	"github.com/shebao-pay/shebao/si/termapi"
 )
 
-// Bounds of the receipt list.
-const (
-	// MaxReceipts is how many receipts the list takes from the hub: two years
-	// of monthly payments for each of several insurance types.
-	MaxReceipts = 240
-	// ReceiptRows and ReceiptRowsLarge are the rows on one page.
-	ReceiptRows      = 6
-	ReceiptRowsLarge = 4
-)
+// MaxReceipts is how many receipts the list takes from the hub: two years of
+// monthly payments, with room for several insurance types. The page turns the
+// list by itself.
+const MaxReceipts = 240
 
 func (m *Machine) lookReceipts() {
 	m.s.retry = stLookReceipts
@@ -34,7 +29,7 @@ func (m *Machine) receiptsListed(r termapi.Receipts) {
 			return
 		}
 	}
-	m.s.receipts, m.s.page, m.s.chosen = list, 0, nil
+	m.s.receipts, m.s.chosen = list, nil
 	m.enter(stReceipts)
 }
 
@@ -42,28 +37,11 @@ func soundReceipt(r *termapi.Receipt) bool {
 	return r.No != "" && len(r.No) <= MaxPressValue && r.Total > 0 && si.Fen(r.Total) <= si.MaxFen
 }
 
-// rows is how many receipts one page shows.
-func (m *Machine) rows() int {
-	if m.large {
-		return ReceiptRowsLarge
-	}
-	return ReceiptRows
-}
-
-// receiptPage is the part of the list on the screen.
-func (m *Machine) receiptPage() []termapi.Receipt {
-	from := min(m.s.page*m.rows(), len(m.s.receipts))
-	return m.s.receipts[from:min(from+m.rows(), len(m.s.receipts))]
-}
-
-func (m *Machine) moreReceipts() bool { return (m.s.page+1)*m.rows() < len(m.s.receipts) }
-
-// chooseReceipt opens one receipt of the page. From here on its prints carry
+// chooseReceipt opens one receipt of the list. From here on its prints carry
 // the duplicate mark: whoever asks for it again may have the first one.
 func (m *Machine) chooseReceipt(no string) {
-	for _, r := range m.receiptPage() {
+	for _, r := range m.s.receipts {
 		if r.No == no {
-			r := r
 			m.s.chosen, m.s.reprint = &r, true
 			m.enter(stReceiptChoice)
 			return

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"reflect"
 	"time"
 
 	"github.com/shebao-pay/shebao/cardauth"
@@ -89,6 +90,8 @@ func (m *Machine) act(a Action, value string) {
 		m.back()
 	case ActRetry:
 		m.tryAgain()
+	case ActPage:
+		m.restart() // the page turned a list by itself: a touch, nothing else
 	default:
 		m.again()
 	}
@@ -104,9 +107,6 @@ func (m *Machine) next() {
 		m.enter(stPayConfirm)
 	case stPaid:
 		m.enter(stReceiptChoice)
-	case stReceipts:
-		m.s.page++
-		m.touched()
 	}
 }
 
@@ -128,11 +128,6 @@ func (m *Machine) back() {
 	case stReceiptQR:
 		m.enter(stReceiptChoice)
 	case stReceipts:
-		if m.s.page > 0 {
-			m.s.page--
-			m.touched()
-			return
-		}
 		m.toMenu()
 	}
 }
@@ -220,9 +215,18 @@ func (m *Machine) endSession() {
 		return
 	}
 	m.note(NoteClose, "", "card returned")
+	m.leave()
 	m.do(Eject{})
 	m.s = session{}
 	m.enter(stTakeCard)
+}
+
+// leave ends the hub's session, which nobody waits for: it dies by itself too.
+func (m *Machine) leave() {
+	if m.s.hub != "" {
+		m.do(Leave{m.s.hub})
+		m.s.hub = ""
+	}
 }
 
 // abandon ends the work of the state without a word to the citizen: the pad's
@@ -237,6 +241,7 @@ func (m *Machine) abandon() {
 
 // wipe ends the session's data: here, on the page, and in the shell.
 func (m *Machine) wipe() {
+	m.leave()
 	if m.s.alarm {
 		m.do(Alarm{On: false})
 	}
@@ -246,6 +251,7 @@ func (m *Machine) wipe() {
 	m.do(Wipe{})
 	if m.confNext != nil {
 		m.conf, m.confNext = *m.confNext, nil
+		m.do(Apply{m.conf})
 	}
 }
 
@@ -309,15 +315,23 @@ func (m *Machine) setGate(g Gate, on bool) {
 	}
 }
 
+// paperSet follows the printer; a screen that says so is shown anew.
+func (m *Machine) paperSet(ok bool) {
+	if m.noPaper == !ok {
+		return
+	}
+	m.noPaper = !ok
+	m.again()
+}
+
 // configured takes a configuration, between sessions.
 func (m *Machine) configured(c termapi.Config) {
 	if table[m.state].session || m.state == stTakeCard {
 		m.confNext = &c
-	} else {
+	} else if !reflect.DeepEqual(m.conf, c) {
 		m.conf = c
-		if m.state == stAttract {
-			m.again()
-		}
+		m.do(Apply{c})
+		m.again()
 	}
 	up := len(c.Banks) == 0
 	for _, b := range c.Banks {

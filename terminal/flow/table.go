@@ -110,10 +110,10 @@ func init() {
 
 		stLookDues: {screen: ScreenWorking, session: true, pace: timed, actions: []Action{ActExit},
 			wait: read, lapse: (*Machine).cannotShow},
-		stPayList: {screen: ScreenPayList, actions: []Action{ActToggle, ActAll, ActNext, ActBack, ActHelp, ActExit},
+		stPayList: {screen: ScreenPayList, actions: []Action{ActToggle, ActAll, ActPage, ActNext, ActBack, ActHelp, ActExit},
 			session: true, pace: idle},
 		stPayEmpty: {screen: ScreenPayEmpty, actions: []Action{ActBack, ActHelp, ActExit}, session: true, pace: idle},
-		stPayConfirm: {screen: ScreenPayConfirm, actions: []Action{ActConfirm, ActBack, ActHelp, ActExit},
+		stPayConfirm: {screen: ScreenPayConfirm, actions: []Action{ActConfirm, ActPage, ActBack, ActHelp, ActExit},
 			session: true, pace: idle},
 		stCreating: {screen: ScreenWorking, session: true, bound: true,
 			why: "a write to the disk ends by itself, well or badly"},
@@ -151,7 +151,7 @@ func init() {
 		stReceiptQR: {screen: ScreenReceiptQR, actions: []Action{ActBack, ActMenu, ActHelp, ActExit}, session: true, pace: idle},
 		stLookReceipts: {screen: ScreenWorking, session: true, pace: timed, actions: []Action{ActExit},
 			wait: read, lapse: (*Machine).cannotShow},
-		stReceipts: {screen: ScreenReceipts, actions: []Action{ActReprint, ActNext, ActBack, ActHelp, ActExit},
+		stReceipts: {screen: ScreenReceipts, actions: []Action{ActReprint, ActPage, ActBack, ActHelp, ActExit},
 			session: true, pace: idle},
 
 		stHelp: {screen: ScreenHelp, actions: []Action{ActBack, ActExit}, session: true, pace: idle},

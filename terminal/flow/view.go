@@ -46,8 +46,6 @@ func (m *Machine) offer(a Action) offer {
 		switch m.state {
 		case stPayList:
 			return when(m.chosen() > 0, greyed)
-		case stReceipts:
-			return when(m.moreReceipts(), hidden)
 		case stPaid:
 			return when(m.s.chosen != nil, hidden)
 		}
@@ -129,7 +127,7 @@ func (m *Machine) screen() Screen {
 	case stReceiptChoice, stReceiptQR, stPrinting, stPrinted, stPrinterFault:
 		m.viewReceipt(&s)
 	case stReceipts:
-		for _, r := range m.receiptPage() {
+		for _, r := range m.s.receipts {
 			s.Receipts = append(s.Receipts, receiptView(&r))
 		}
 	case stHelp, stWarning:
