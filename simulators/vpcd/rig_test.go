@@ -1,0 +1,98 @@
+package vpcd_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/shebao-pay/shebao/simulators/chipcard"
+	"github.com/shebao-pay/shebao/simulators/vpcd"
+)
+
+// TestRig starts a rig, puts a card in and out, restarts pcscd under it and ends
+// it. What readers see of it is tested in cardauth/pcsc.
+func TestRig(t *testing.T) {
+	rig, err := vpcd.Start(t.Context(), vpcd.Config{Dir: shortDir(t), Readers: 2})
+	if err != nil {
+		t.Fatalf("Start: %v", err)
+	}
+	defer rig.Close()
+	if e := <-rig.Events(); e.Kind != vpcd.Ready {
+		t.Fatalf("first event = %+v, want ready", e)
+	}
+	if _, err := os.Stat(rig.Socket()); err != nil {
+		t.Errorf("socket: %v", err)
+	}
+	if _, err := rig.Remove(0); err == nil {
+		t.Error("Remove from an empty reader succeeds")
+	}
+	if err := rig.Insert(1, chipcard.Example(1), chipcard.State{ATC: 41}); err != nil {
+		t.Fatalf("Insert: %v", err)
+	}
+	if err := rig.Insert(1, chipcard.Example(2), chipcard.State{}); err == nil {
+		t.Error("Insert into a taken reader succeeds")
+	}
+	if err := rig.Insert(2, chipcard.Example(2), chipcard.State{}); err == nil {
+		t.Error("Insert into a reader that is not there succeeds")
+	}
+	if err := rig.Insert(0, chipcard.Data{Social: &chipcard.Social{}}, chipcard.State{}); err == nil {
+		t.Error("Insert of a card without data succeeds")
+	}
+	if err := rig.StopService(); err != nil {
+		t.Errorf("StopService: %v", err)
+	}
+	if e := <-rig.Events(); e.Kind != vpcd.Down {
+		t.Errorf("event after the kill = %+v, want down", e)
+	}
+	if err := rig.StartService(); err != nil {
+		t.Errorf("StartService: %v", err)
+	}
+	stats, err := rig.Remove(1)
+	if err != nil || stats.Card != "example-1" || stats.State.ATC != 41 {
+		t.Errorf("Remove = %+v, %v; want the card with what it kept", stats, err)
+	}
+	rig.Close()
+	if err := rig.Insert(0, chipcard.Example(1), chipcard.State{}); !errors.Is(err, vpcd.ErrClosed) {
+		t.Errorf("Insert after Close: error %v, want ErrClosed", err)
+	}
+}
+
+// shortDir is a temporary folder whose path leaves room for a socket's name.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "vpcd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+func TestStartRefuses(t *testing.T) {
+	dir := t.TempDir()
+	driver := filepath.Join(dir, "driver.so")
+	if err := os.WriteFile(driver, []byte("no driver"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for name, v := range map[string]struct {
+		cfg  vpcd.Config
+		says string
+	}{
+		"no reader":        {vpcd.Config{Dir: dir}, "1 to 8"},
+		"too many readers": {vpcd.Config{Dir: dir, Readers: vpcd.MaxReaders + 1}, "1 to 8"},
+		"no pcscd":         {vpcd.Config{Dir: dir, Readers: 1, PCSCD: dir + "/none"}, "apt-get install pcscd"},
+		"no driver":        {vpcd.Config{Dir: dir, Readers: 1, Driver: dir + "/none"}, "apt-get install vsmartcard-vpcd"},
+		"long path":        {vpcd.Config{Dir: dir + "/" + strings.Repeat("d", 100), Readers: 1}, "shorter"},
+		"not pcscd":        {vpcd.Config{Dir: shortDir(t), Readers: 1, PCSCD: "/bin/false"}, "ended"},
+	} {
+		rig, err := vpcd.Start(t.Context(), v.cfg)
+		if err == nil {
+			rig.Close()
+			t.Errorf("Start with %s succeeds", name)
+		} else if !strings.Contains(err.Error(), v.says) {
+			t.Errorf("Start with %s: error %q does not say %q", name, err, v.says)
+		}
+	}
+}
