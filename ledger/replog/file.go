@@ -25,6 +25,9 @@ type File interface {
 type Files interface {
 	// Open opens a file to read and write, and makes it if create is set.
 	Open(path string, create bool) (File, error)
+	// List names what is in a directory, sorted.
+	List(dir string) ([]string, error)
+	MkdirAll(dir string) error
 	Rename(from, to string) error
 	Remove(path string) error
 	// SyncDir makes the names in a directory durable.
@@ -47,6 +50,17 @@ func (disk) Open(path string, create bool) (File, error) {
 	}
 	return diskFile{f}, nil
 }
+
+func (disk) List(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	names := make([]string, 0, len(entries))
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names, err
+}
+
+func (disk) MkdirAll(dir string) error { return os.MkdirAll(dir, 0o700) }
 
 func (disk) Rename(from, to string) error { return os.Rename(from, to) }
 func (disk) Remove(path string) error     { return os.Remove(path) }

@@ -68,7 +68,7 @@ func (g *segment) damage(index uint64, why string) error {
 // openSegments opens the files and reads their headers. A last file without a
 // header was named and never written; it goes.
 func (s *Store) openSegments() error {
-	paths, err := listSegments(s.opt.Dir)
+	paths, err := listSegments(s.files, s.opt.Dir)
 	if err != nil {
 		return err
 	}

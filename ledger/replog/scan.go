@@ -31,13 +31,13 @@ type Scanned struct {
 // read so far and in all; an error of visit ends the scan.
 func Scan(dir string, progress func(done, total int64), visit func(e Entry) error) (Scanned, error) {
 	var r Scanned
-	paths, err := listSegments(filepath.Join(dir, archiveName))
+	paths, err := listSegments(Disk, filepath.Join(dir, archiveName))
 	if err != nil {
-		return r, fmt.Errorf("replog: %w", err)
+		return r, err
 	}
-	live, err := listSegments(dir)
+	live, err := listSegments(Disk, dir)
 	if err != nil {
-		return r, fmt.Errorf("replog: %w", err)
+		return r, err
 	}
 	paths = append(paths, live...)
 	for _, p := range paths {

@@ -4,9 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 	"path/filepath"
-	"sort"
 	"strconv"
 	"strings"
 )
@@ -47,26 +46,22 @@ const (
 func segmentName(first uint64) string { return fmt.Sprintf("%016x%s", first, segmentSuffix) }
 
 // listSegments gives the paths of a directory's segments in order.
-func listSegments(dir string) ([]string, error) {
-	names, err := os.ReadDir(dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
+func listSegments(files Files, dir string) ([]string, error) {
+	names, err := files.List(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("replog: %w", err)
 	}
 	var paths []string
 	for _, n := range names {
-		hex, ok := strings.CutSuffix(n.Name(), segmentSuffix)
+		hex, ok := strings.CutSuffix(n, segmentSuffix)
 		if !ok {
 			continue
 		}
 		if _, err := strconv.ParseUint(hex, 16, 64); err != nil || len(hex) != 16 {
-			return nil, fmt.Errorf("replog: %s is no segment of ours; move it out of the log's folder", filepath.Join(dir, n.Name()))
+			return nil, fmt.Errorf("replog: %s is no segment of ours; move it out of the log's folder", filepath.Join(dir, n))
 		}
-		paths = append(paths, filepath.Join(dir, n.Name()))
+		paths = append(paths, filepath.Join(dir, n))
 	}
-	sort.Strings(paths)
 	return paths, nil
 }
 

@@ -3,7 +3,6 @@ package replog
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -82,7 +81,7 @@ func OpenStore(opt StoreOptions) (*Store, error) {
 	if opt.Fatal == nil {
 		opt.Fatal = func(err error) { panic(err) }
 	}
-	if err := os.MkdirAll(opt.Dir, 0o700); err != nil {
+	if err := opt.Files.MkdirAll(opt.Dir); err != nil {
 		return nil, fmt.Errorf("replog: %w", err)
 	}
 	s := &Store{opt: opt, files: opt.Files}
@@ -308,7 +307,7 @@ func (s *Store) read(g *segment, index uint64, l *raft.Log) error {
 	if n < frameHeader || n > MaxFrame {
 		return &DamageError{Segment: filepath.Base(g.path), Offset: off, Index: index, Why: "length out of range"}
 	}
-	b := make([]byte, frameSize(n-frameHeader))
+	b := make([]byte, n)
 	if _, err := g.f.ReadAt(b, off); err != nil {
 		return fmt.Errorf("replog: read %s: %w", g.path, err)
 	}
@@ -352,7 +351,7 @@ func (s *Store) DeleteRange(from, to uint64) error {
 
 func (s *Store) archive(to uint64) error {
 	dir := filepath.Join(s.opt.Dir, archiveName)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := s.files.MkdirAll(dir); err != nil {
 		return fmt.Errorf("replog: %w", err)
 	}
 	for len(s.segs) > 0 {

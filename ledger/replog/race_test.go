@@ -1,0 +1,5 @@
+//go:build race
+
+package replog
+
+const raceEnabled = 1
