@@ -54,8 +54,8 @@ func (c *Codec) ReadCall(m *Message, in *Inbound, today si.BusinessDate, b *Bank
 	copy(b.DE7[:], m.Field(7))
 	copy(b.Serial[:], m.Field(37))
 	copy(b.Reason[:], m.Field(39))
-	if _, err := callTime(b.DE7, today); err != nil {
-		return err
+	if !validTime(b.DE7, today) {
+		return refuse(7, "is no date and time")
 	}
 	if f := m.Field(15); f != nil {
 		d, ok := nearDate(f, today, callDrift)
@@ -139,51 +139,39 @@ func (c *Codec) checkCall(m *Message, b *BankCall) error {
 	return nil
 }
 
-// PaymentID is the id under which the ledger knows the bank's payment: made
-// from acquirer, forwarder, DE 7, trace number and serial, so that a repeat of
-// the payment has the id of the first, and a reversal or status question that
-// repeats them names it. Another body under the same id is the ledger's to
-// refuse. bank keeps the ids of two banks apart.
-func (b *BankCall) PaymentID(bank si.Bank, today si.BusinessDate) (si.PaymentID, error) {
-	stan, de7 := b.STAN, b.DE7
-	acquirer, forwarder := b.Acquirer, b.Forwarder
+// PaymentID is the id under which the ledger knows the bank's payment: midnight
+// of the settlement date in Unix milliseconds, then SHA-256 over bank, DE 32,
+// 33, 7, 11 and 37, cut. A repeat of the payment has the id of the first; a
+// status question or a reversal, which carries the payment's DE 15 and 37 and
+// names the rest in its original data, has it as well. Another body under the
+// same id is the ledger's to refuse.
+func (b *BankCall) PaymentID(bank si.Bank) si.PaymentID {
+	stan, de7, acquirer, forwarder := b.STAN, b.DE7, b.Acquirer, b.Forwarder
 	if b.Kind == profile.PayStatus || b.Kind == profile.PayReversal {
 		o := &b.Original
 		stan, de7, acquirer, forwarder = o.STAN, o.DE7, o.Acquirer, o.Forwarder
 	}
-	at, err := callTime(de7, today)
-	if err != nil {
-		return si.PaymentID{}, err
-	}
-	text := fmt.Appendf(nil, "bank-payment/%d/%s/%s/%s/%06d/%s", bank, trimZeros([]byte(acquirer)),
+	// DE 90 fills the institutions with zeros, so those in front count nowhere.
+	text := fmt.Appendf(nil, "%d|%s|%s|%s|%06d|%s", bank, trimZeros([]byte(acquirer)),
 		trimZeros([]byte(forwarder)), de7[:], stan, b.Serial[:])
 	sum := sha256.Sum256(text)
 	var id si.PaymentID
 	var ms [8]byte
-	binary.BigEndian.PutUint64(ms[:], uint64(at.UnixMilli()))
+	binary.BigEndian.PutUint64(ms[:], uint64(b.Date.Time().UnixMilli()))
 	copy(id[:6], ms[2:])
 	copy(id[6:], sum[:])
-	return id, nil
+	return id
 }
 
-// callTime reads MMDDhhmmss in China time, in the year that puts it nearest to
-// today.
-func callTime(de7 [10]byte, today si.BusinessDate) (time.Time, error) {
-	if !allOf(de7[:], isDigit) {
-		return time.Time{}, refuse(7, whyDigits)
-	}
-	mid := today.Time()
-	var best time.Time
-	for year := mid.Year() - 1; year <= mid.Year()+1; year++ {
-		t, err := time.ParseInLocation("20060102150405", fmt.Sprintf("%04d%s", year, de7[:]), si.China)
-		if err == nil && (best.IsZero() || t.Sub(mid).Abs() < best.Sub(mid).Abs()) {
-			best = t
+// validTime tells whether MMDDhhmmss is a time of this year or a neighbour.
+func validTime(de7 [10]byte, today si.BusinessDate) bool {
+	year := today.Time().Year()
+	for _, y := range []int{year, year - 1, year + 1} {
+		if _, err := time.Parse("20060102150405", fmt.Sprintf("%04d%s", y, de7[:])); err == nil {
+			return true
 		}
 	}
-	if best.IsZero() {
-		return best, refuse(7, "is no date and time")
-	}
-	return best, nil
+	return false
 }
 
 // BankAnswer is what our server answers a bank's call.

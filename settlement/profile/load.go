@@ -54,7 +54,7 @@ func Load(spec, rules []byte) (*Profile, error) {
 	if err := c.read(RulesName, rules, &rf); err != nil {
 		return nil, err
 	}
-	p := &Profile{}
+	p := &Profile{spec: bytes.Clone(spec)}
 	c.p = p
 	h := sha256.New()
 	h.Write(spec)
@@ -109,6 +109,9 @@ func (p *Profile) WithTimers(change func(*Timers)) *Profile {
 	change(&q.Timers)
 	return &q
 }
+
+// SpecJSON is the specification file that the profile was loaded from.
+func (p *Profile) SpecJSON() []byte { return bytes.Clone(p.spec) }
 
 // Class is what a response code means. A code in no class is unknown.
 func (p *Profile) Class(code string) Class {

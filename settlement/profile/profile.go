@@ -237,6 +237,8 @@ type Profile struct {
 	// IINs that belong to this bank, longest first.
 	IINs []string
 
+	spec []byte // spec.json as it came
+
 	// Address of the bank host and whether a link is kept to it are node
 	// settings, not part of a profile.
 }
