@@ -1,0 +1,376 @@
+package core
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"sort"
+
+	"github.com/shebao-pay/shebao/si"
+)
+
+// class is a kind of record whose changes are tracked one by one.
+type class uint8
+
+const (
+	classPay class = iota
+	classDue       // by block
+	classPerson
+	classCard
+	classNotice
+	classAck
+	classIndividual
+	classes
+)
+
+// touch is called before a record changes: it will be in the next checkpoint,
+// and the one under way gets it as it still is.
+func (m *Machine) touch(k class, i uint32) {
+	if m.cfg.Volatile {
+		return
+	}
+	t := &m.track[k]
+	if m.frozen != nil && t.has(i, m.frozen.gen) {
+		m.frozen.encode(k, i)
+	}
+	t.set(i, m.gen)
+}
+
+func (m *Machine) touchDue(id si.DueID) { m.touch(classDue, blockOf(id)) }
+
+// row adds a row that is final as it is given: history, business data, or with
+// a nil value the deletion of a key.
+func (m *Machine) row(b Bucket, key, value []byte) {
+	m.key = key[:0]
+	if value != nil {
+		m.value = value[:0]
+	}
+	if !m.cfg.Volatile {
+		m.rows.add(b, key, value)
+	}
+}
+
+// encodeRow adds the row of a tracked record as it stands.
+func (m *Machine) encodeRow(k class, i uint32, to *rowBuf) {
+	key, v := m.key[:0], m.value[:0]
+	b := BucketPay
+	switch k {
+	case classPay:
+		p := m.pays.at(i)
+		key, v = append(key, p.id[:]...), m.payValue(v, p)
+	case classDue:
+		b, key, v = BucketDue, be64(key, uint64(i)), m.blockValue(v, i)
+		if len(v) == 0 {
+			v = nil
+		}
+	case classPerson:
+		b, key, v = BucketPerson, be32(key, i), m.personValue(v, m.persons.at(i))
+	case classCard:
+		b, key, v = BucketCard, be32(key, i), cardValue(v, m.cards.at(i))
+	case classNotice:
+		b, key, v = BucketNotice, be32(key, i), m.noticeValue(v, m.notices.at(i))
+	case classAck:
+		a := m.acks.at(i)
+		b, key, v = BucketAck, append(key, a.id[:]...), ackValue(v, a)
+	case classIndividual:
+		x := m.indivs.at(i)
+		b, key, v = BucketIndividual, indivKeyRow(key, x.key), individualValue(v, x)
+	case classes:
+	}
+	m.key = key
+	if v != nil {
+		m.value = v
+	}
+	to.add(b, key, v)
+}
+
+// smallRows adds the rows that every checkpoint holds: few, and nearly all of
+// them change between two.
+func (m *Machine) smallRows(to *rowBuf, everyDay bool) {
+	to.add(BucketMeta, []byte("ledger"), m.metaValue(nil))
+	for i := range m.banks {
+		b := &m.banks[i]
+		if b.open != 0 {
+			v := le.AppendUint16(nil, uint16(b.open))
+			v = le.AppendUint16(v, uint16(b.prev))
+			to.add(BucketWindow, []byte{byte(i)}, le.AppendUint32(v, b.rrn))
+		}
+		for _, d := range b.days {
+			if everyDay || d.changed {
+				to.add(BucketAccount, be16([]byte{1, byte(i)}, uint16(d.date)), dayValue(nil, d))
+			}
+		}
+	}
+	for f := 1; f < funds; f++ {
+		to.add(BucketAccount, []byte{0, byte(f)}, bookValue(nil, &m.books[f]))
+	}
+	for _, a := range m.acquirers {
+		to.add(BucketSequence, append([]byte{0, byte(a.bank)}, a.de41[:]...), le.AppendUint32(nil, a.stan))
+	}
+	for _, r := range m.receipts {
+		to.add(BucketSequence, be16([]byte{1}, uint16(r.date)), le.AppendUint32(nil, r.last))
+	}
+}
+
+// Freeze begins a checkpoint: everything that changed since the last one, as it
+// stands now, and the whole live state the first time. It takes about constant
+// time; the caller then calls Step until done, between batches as it likes. A
+// second Freeze before Release is a mistake of the caller and panics.
+func (m *Machine) Freeze() *Changes {
+	if m.frozen != nil || m.cfg.Volatile {
+		panic("core: Freeze while a checkpoint is under way, or of a volatile machine")
+	}
+	c := &Changes{m: m, gen: m.gen, rows: m.rows, old: m.old, applied: m.applied, head: m.head}
+	m.smallRows(&c.rows, false)
+	for i := range m.banks {
+		for _, d := range m.banks[i].days {
+			d.changed = false
+		}
+	}
+	m.rows, m.old = rowBuf{}, oldRows{}
+	m.old.init()
+	m.gen ^= 1
+	m.frozen = c
+	return c
+}
+
+// Dirty is how many rows and about how many bytes the next Freeze would hold.
+func (m *Machine) Dirty() (rows, size int) {
+	rows, size = len(m.rows.refs), m.rows.size
+	about := [classes]int{classPay: paySize, classDue: dueSize << blockBits, classPerson: 300, classCard: 64,
+		classNotice: 48, classAck: 80, classIndividual: 32}
+	for k := range m.track {
+		n := len(m.track[k].list[m.gen])
+		rows += n
+		size += n * about[k]
+	}
+	return rows, size
+}
+
+// Release is called when a checkpoint is durable and visible through Past. What
+// was kept in memory only until then is let go.
+func (m *Machine) Release(c *Changes) {
+	if m.frozen != c || !c.done {
+		panic("core: Release of a checkpoint that is not under way or not stepped to its end")
+	}
+	m.frozen = nil
+}
+
+// Changes is a checkpoint in the making.
+type Changes struct {
+	m       *Machine
+	gen     uint8
+	class   class
+	next    int // in the class's list
+	done    bool
+	rows    rowBuf
+	old     oldRows
+	applied uint64
+	head    [32]byte
+}
+
+// Applied is the index of the last batch that the checkpoint contains.
+func (c *Changes) Applied() uint64 { return c.applied }
+
+// Head is the chain head at Applied.
+func (c *Changes) Head() [32]byte { return c.head }
+
+// Step encodes at most max further records and tells whether all are done. It
+// belongs to the machine's owner, like ApplyBatch: call it under the same lock
+// and let go of the lock between calls.
+func (c *Changes) Step(max int) (done bool) {
+	for !c.done && max > 0 {
+		t := &c.m.track[c.class]
+		list := t.list[c.gen]
+		if c.next == len(list) {
+			t.list[c.gen] = list[:0]
+			c.next = 0
+			c.class++
+			c.done = c.class == classes
+			continue
+		}
+		i := list[c.next]
+		c.next++
+		if t.has(i, c.gen) { // else it changed meanwhile and is encoded
+			c.encode(c.class, i)
+			max--
+		}
+	}
+	return c.done
+}
+
+func (c *Changes) encode(k class, i uint32) {
+	c.m.track[k].clear(i, c.gen)
+	c.m.encodeRow(k, i, &c.rows)
+}
+
+// Len is how many rows the checkpoint holds, those written twice included.
+func (c *Changes) Len() int { return len(c.rows.refs) }
+
+// Each visits every change in ascending order of bucket and key, each key once.
+// It may be called once Step has said done, by any goroutine, without the lock.
+// Applied index and head are in BucketMeta like everything else. Key and Value
+// are good until the next visit ends.
+func (c *Changes) Each(visit func(Change) error) error {
+	c.rows.sort()
+	for i := range c.rows.refs {
+		if i+1 < len(c.rows.refs) && c.rows.same(i, i+1) {
+			continue // the later row of a key counts
+		}
+		if err := visit(c.rows.change(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Digest is SHA-256 over the live state in canonical form: every row of the
+// live buckets, each as bucket u8, key length u16, key, value length u32, value;
+// persons, cards, notices and dues last, the others before them, each part
+// ascending. Two machines that applied the same log have the same digest,
+// whether replayed or restored.
+func (m *Machine) Digest() [32]byte {
+	h := sha256.New()
+	var head [7]byte
+	write := func(b Bucket, key, value []byte) {
+		head[0] = byte(b)
+		le.PutUint16(head[1:], uint16(len(key)))
+		le.PutUint32(head[3:], uint32(len(value)))
+		_, _ = h.Write(head[:3])
+		_, _ = h.Write(key)
+		_, _ = h.Write(head[3:])
+		_, _ = h.Write(value)
+	}
+	// Dues and persons are many and come in order by themselves; the rest is
+	// gathered and sorted.
+	var rows rowBuf
+	m.smallRows(&rows, true)
+	for _, x := range m.configs {
+		rows.add(BucketConfig, configKey(nil, x), configValue(nil, x))
+	}
+	for i := range m.terminals {
+		rows.add(BucketTerminal, be32(nil, uint32(m.terminals[i].Terminal)), terminalValue(nil, &m.terminals[i]))
+	}
+	for i := uint32(1); i <= m.pays.used; i++ {
+		if m.pays.at(i).state != 0 {
+			m.encodeRow(classPay, i, &rows)
+		}
+	}
+	for i := uint32(1); i <= m.acks.used; i++ {
+		if m.acks.at(i).at != 0 {
+			m.encodeRow(classAck, i, &rows)
+		}
+	}
+	for i := uint32(1); i <= m.indivs.used; i++ {
+		m.encodeRow(classIndividual, i, &rows)
+	}
+	rows.sort()
+	for i := range rows.refs {
+		c := rows.change(i)
+		write(c.Bucket, c.Key, c.Value)
+	}
+	var one rowBuf
+	stream := func(k class, n uint32) {
+		for i := range n {
+			one.reset()
+			m.encodeRow(k, i, &one)
+			if c := one.change(0); c.Value != nil {
+				write(c.Bucket, c.Key, c.Value)
+			}
+		}
+	}
+	each := func(k class, used uint32) {
+		for i := uint32(1); i <= used; i++ {
+			one.reset()
+			m.encodeRow(k, i, &one)
+			c := one.change(0)
+			write(c.Bucket, c.Key, c.Value)
+		}
+	}
+	each(classPerson, m.persons.used)
+	each(classCard, m.cards.used)
+	each(classNotice, m.notices.used)
+	stream(classDue, blockOf(si.DueID(m.lastDue))+1)
+	var sum [32]byte
+	h.Sum(sum[:0])
+	return sum
+}
+
+// rowBuf holds encoded rows in large pieces.
+type rowBuf struct {
+	chunks [][]byte
+	refs   []rowRef
+	size   int
+}
+
+type rowRef struct {
+	chunk  uint32
+	at     uint32
+	value  uint32 // length; noValue deletes
+	key    uint16 // length
+	bucket Bucket
+}
+
+const (
+	noValue      = 1<<32 - 1
+	rowChunkSize = 1 << 20
+)
+
+func (r *rowBuf) add(b Bucket, key, value []byte) {
+	need := len(key) + len(value)
+	n := len(r.chunks)
+	if n == 0 || cap(r.chunks[n-1])-len(r.chunks[n-1]) < need {
+		r.chunks = append(r.chunks, make([]byte, 0, max(need, rowChunkSize)))
+		n++
+	}
+	c := r.chunks[n-1]
+	ref := rowRef{chunk: uint32(n - 1), at: uint32(len(c)), value: uint32(len(value)), key: uint16(len(key)), bucket: b}
+	if value == nil {
+		ref.value = noValue
+	}
+	r.chunks[n-1] = append(append(c, key...), value...)
+	r.refs = append(r.refs, ref)
+	r.size += need
+}
+
+func (r *rowBuf) reset() {
+	if len(r.chunks) > 1 {
+		r.chunks = r.chunks[:1]
+	}
+	for i := range r.chunks {
+		r.chunks[i] = r.chunks[i][:0]
+	}
+	r.refs, r.size = r.refs[:0], 0
+}
+
+func (r *rowBuf) keyOf(i int) []byte {
+	f := &r.refs[i]
+	return r.chunks[f.chunk][f.at : f.at+uint32(f.key) : f.at+uint32(f.key)]
+}
+
+func (r *rowBuf) change(i int) Change {
+	f := &r.refs[i]
+	c := Change{Bucket: f.bucket, Key: r.keyOf(i)}
+	if f.value != noValue {
+		at := f.at + uint32(f.key)
+		c.Value = r.chunks[f.chunk][at : at+f.value : at+f.value]
+	}
+	return c
+}
+
+func (r *rowBuf) same(i, j int) bool {
+	return r.refs[i].bucket == r.refs[j].bucket && bytes.Equal(r.keyOf(i), r.keyOf(j))
+}
+
+// sort orders rows by bucket and key and keeps the order of rows of one key.
+func (r *rowBuf) sort() { sort.Stable((*byKey)(r)) }
+
+type byKey rowBuf
+
+func (r *byKey) Len() int      { return len(r.refs) }
+func (r *byKey) Swap(i, j int) { r.refs[i], r.refs[j] = r.refs[j], r.refs[i] }
+func (r *byKey) Less(i, j int) bool {
+	if a, b := r.refs[i].bucket, r.refs[j].bucket; a != b {
+		return a < b
+	}
+	return bytes.Compare((*rowBuf)(r).keyOf(i), (*rowBuf)(r).keyOf(j)) < 0
+}

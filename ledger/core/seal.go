@@ -1,0 +1,285 @@
+package core
+
+import (
+	"github.com/shebao-pay/shebao/si"
+	"github.com/shebao-pay/shebao/si/ledgerapi"
+	"github.com/shebao-pay/shebao/si/ledgerapi/wire"
+)
+
+// oldRows are the rows that left memory and are not yet durable: they answer in
+// place of Past until Release.
+type oldRows struct {
+	pays     map[si.PaymentID][]byte
+	paysOf   map[si.PersonNo][]si.PaymentID // ascending by number
+	receipts map[si.ReceiptNo]si.PaymentID
+	dues     map[si.DueID][]byte
+	duesOf   map[si.PersonNo][]si.DueID
+	acks     map[si.PaymentID][]byte
+}
+
+func (o *oldRows) init() {
+	o.pays = map[si.PaymentID][]byte{}
+	o.paysOf = map[si.PersonNo][]si.PaymentID{}
+	o.receipts = map[si.ReceiptNo]si.PaymentID{}
+	o.dues = map[si.DueID][]byte{}
+	o.duesOf = map[si.PersonNo][]si.DueID{}
+	o.acks = map[si.PaymentID][]byte{}
+}
+
+// unreleased visits the sets of rows that Past cannot give yet.
+func (m *Machine) unreleased(visit func(*oldRows) bool) {
+	if visit(&m.old) && m.frozen != nil {
+		visit(&m.frozen.old)
+	}
+}
+
+func (m *Machine) pastGet(b Bucket, key []byte) ([]byte, bool) {
+	if m.cfg.Past == nil {
+		return nil, false
+	}
+	return m.cfg.Past.Get(b, key)
+}
+
+// oldPayRow is the row of a payment that left memory.
+func (m *Machine) oldPayRow(id si.PaymentID) ([]byte, bool) {
+	if row, ok := m.old.pays[id]; ok {
+		return row, true
+	}
+	if m.frozen != nil {
+		if row, ok := m.frozen.old.pays[id]; ok {
+			return row, true
+		}
+	}
+	return m.pastGet(BucketPayOld, id[:])
+}
+
+// loadOld reads a payment that left memory into m.oldPay.
+func (m *Machine) loadOld(id si.PaymentID) bool {
+	row, ok := m.oldPayRow(id)
+	if !ok {
+		return false
+	}
+	r := wire.NewReader(row)
+	m.oldPay, m.oldHold = pay{id: id}, hold{}
+	items, held, _ := m.readPay(&r, &m.oldPay, &m.oldHold, m.oldDues)
+	m.oldDues = items
+	if held {
+		m.oldPay.hold = 1
+	}
+	if r.End() != nil {
+		m.fail("stored payment %s is unreadable", id)
+		return false
+	}
+	return true
+}
+
+// oldDue is a due that left memory, with the payment that paid it.
+func (m *Machine) oldDue(id si.DueID) (d due, by si.PaymentID, ok bool) {
+	if m.pastDues == 0 {
+		return d, by, false
+	}
+	row, ok := m.old.dues[id]
+	if !ok && m.frozen != nil {
+		row, ok = m.frozen.old.dues[id]
+	}
+	if !ok {
+		var owner []byte
+		if owner, ok = m.pastGet(BucketDueOwner, be64(m.key[:0], uint64(id))); ok {
+			row, ok = m.pastGet(BucketDueOld, be64(append([]byte(nil), owner...), uint64(id)))
+		}
+	}
+	if !ok {
+		return d, by, false
+	}
+	r := wire.NewReader(row)
+	d, by = readDue(&r)
+	if r.End() != nil {
+		m.fail("stored due %d is unreadable", id)
+		return due{}, by, false
+	}
+	return d, by, true
+}
+
+// eachOldDue visits the dues of a person that left memory, in order of id
+// within each place they are kept.
+func (m *Machine) eachOldDue(who si.PersonNo, visit func(d *due, by si.PaymentID) bool) {
+	if m.pastDues == 0 {
+		return
+	}
+	more := true
+	read := func(row []byte) bool {
+		r := wire.NewReader(row)
+		d, by := readDue(&r)
+		if r.End() != nil {
+			m.fail("a stored due of person %d is unreadable", who)
+			return false
+		}
+		more = visit(&d, by)
+		return more
+	}
+	if m.cfg.Past != nil {
+		m.cfg.Past.Scan(BucketDueOld, be32(nil, uint32(who)), false, func(_, row []byte) bool { return read(row) })
+	}
+	m.unreleased(func(o *oldRows) bool {
+		for _, id := range o.duesOf[who] {
+			if !more {
+				return false
+			}
+			read(o.dues[id])
+		}
+		return more
+	})
+}
+
+// oldAck is a command of a sealed date.
+func (m *Machine) oldAck(id si.PaymentID) *ack {
+	if m.sealed == 0 {
+		return nil
+	}
+	row, ok := m.old.acks[id]
+	if !ok && m.frozen != nil {
+		row, ok = m.frozen.old.acks[id]
+	}
+	if !ok {
+		row, ok = m.pastGet(BucketAckOld, id[:])
+	}
+	if !ok {
+		return nil
+	}
+	a := &ack{id: id}
+	r := wire.NewReader(row)
+	if readAck(&r, a); r.End() != nil {
+		m.fail("stored command %s is unreadable", id)
+		return nil
+	}
+	return a
+}
+
+// applySealDay freezes a date that all banks have left. What ended on it goes
+// to history; what is still in doubt stays, and is booked on the open date.
+func (m *Machine) applySealDay(h *ledgerapi.Header, body []byte, out *ledgerapi.Result) {
+	var c ledgerapi.SealDay
+	if c.DecodeBody(h.ID, body) != nil || c.Date == 0 {
+		out.Code = ledgerapi.Malformed
+		return
+	}
+	windows := 0
+	for i := range m.banks {
+		if open := m.banks[i].open; open != 0 {
+			windows++
+			if open <= c.Date {
+				refuse(out, ledgerapi.BadTransition)
+				out.Bank = open
+			}
+		}
+	}
+	if windows == 0 {
+		refuse(out, ledgerapi.BadTransition)
+	}
+	if c.Date <= m.sealed {
+		refuse(out, ledgerapi.Sealed)
+	}
+	if out.Code != 0 {
+		return
+	}
+	m.sealed = c.Date
+	for slot := uint32(1); slot <= m.pays.used; slot++ {
+		p := m.pays.at(slot)
+		if p.state == 0 || p.live() || p.book > m.sealed {
+			continue
+		}
+		if p.state == ledgerapi.PayPosted {
+			out.Count++
+			out.Total += p.total
+		}
+		m.retirePay(p, slot)
+	}
+	for _, slot := range m.deadDues {
+		m.retireDue(slot, si.PaymentID{})
+	}
+	m.deadDues = m.deadDues[:0]
+	for slot := uint32(1); slot <= m.acks.used; slot++ {
+		if a := m.acks.at(slot); a.at != 0 && dateOfMillis(a.at) <= m.sealed {
+			m.retireAck(a, slot)
+		}
+	}
+	for len(m.receipts) > 0 && m.receipts[0].date <= m.sealed {
+		r := m.receipts[0]
+		m.row(BucketSequence, be16(append(m.key[:0], 1), uint16(r.date)), nil)
+		m.receipts = m.receipts[1:]
+	}
+	out.Code, out.OurDate = ledgerapi.OK, c.Date
+}
+
+// retirePay moves a payment that has ended, and the dues that it paid, to history.
+func (m *Machine) retirePay(p *pay, slot uint32) {
+	m.touch(classPay, slot)
+	m.track[classPay].clear(slot, m.gen)
+	m.pastMillis = max(m.pastMillis, p.id.Millis())
+	row := m.payValue(m.value[:0], p)
+	m.old.pays[p.id] = append([]byte(nil), row...)
+	m.row(BucketPayOld, append(m.key[:0], p.id[:]...), row)
+	m.row(BucketPay, append(m.key[:0], p.id[:]...), nil)
+	if p.person != 0 {
+		m.old.paysOf[p.person] = append(m.old.paysOf[p.person], p.id)
+		m.row(BucketPayPerson, be64(be32(m.key[:0], uint32(p.person)), p.no), append(m.value[:0], p.id[:]...))
+		m.unlinkPay(p, slot)
+	}
+	if p.receipt != 0 {
+		m.old.receipts[si.ReceiptNo{Area: m.cfg.Area, Date: p.receiptDate, Seq: p.receipt}] = p.id
+		m.row(BucketReceipt, be32(be16(m.key[:0], uint16(p.receiptDate)), p.receipt), append(m.value[:0], p.id[:]...))
+	}
+	if p.state == ledgerapi.PayPosted {
+		m.recall(p)
+		for _, c := range m.chosen {
+			m.retireDue(c.slot, p.id)
+		}
+	}
+	if p.hold != 0 {
+		h := m.holds.at(p.hold)
+		m.blobs.drop(h.memo, int(h.memoLen))
+		m.holds.drop(p.hold)
+	}
+	if p.n > 0 && p.flags&payInline == 0 {
+		m.items.drop(uint32(p.dues), 2*int(p.n))
+	}
+	m.payByID.del(p.id, slot)
+	m.pays.drop(slot)
+}
+
+func (m *Machine) unlinkPay(p *pay, slot uint32) {
+	link := &m.personOf(p.person).pays
+	for *link != slot {
+		link = &m.pays.at(*link).next
+	}
+	*link = p.next
+}
+
+func (m *Machine) retireDue(slot uint32, by si.PaymentID) {
+	d := m.dues.at(slot)
+	m.touchDue(d.id)
+	m.pastDues++
+	row := dueValue(m.value[:0], d, by)
+	m.old.dues[d.id] = append([]byte(nil), row...)
+	m.old.duesOf[d.person] = append(m.old.duesOf[d.person], d.id)
+	m.row(BucketDueOld, be64(be32(m.key[:0], uint32(d.person)), uint64(d.id)), row)
+	m.row(BucketDueOwner, be64(m.key[:0], uint64(d.id)), be32(m.value[:0], uint32(d.person)))
+	link := &m.personOf(d.person).dues
+	for *link != slot {
+		link = &m.dues.at(*link).next
+	}
+	*link = d.next
+	m.dueByID.del(d.id, slot)
+	m.dues.drop(slot)
+}
+
+func (m *Machine) retireAck(a *ack, slot uint32) {
+	m.touch(classAck, slot)
+	m.track[classAck].clear(slot, m.gen)
+	row := ackValue(m.value[:0], a)
+	m.old.acks[a.id] = append([]byte(nil), row...)
+	m.row(BucketAckOld, append(m.key[:0], a.id[:]...), row)
+	m.row(BucketAck, append(m.key[:0], a.id[:]...), nil)
+	m.ackByID.del(a.id, slot)
+	m.acks.drop(slot)
+}
