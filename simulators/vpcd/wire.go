@@ -65,8 +65,7 @@ func play(ctx context.Context, port int, card *chipcard.Card) error {
 		answer, err := respond(card, message)
 		switch {
 		case errors.Is(err, apdu.ErrMute):
-			<-ctx.Done() // a mute card stays in the slot and says nothing
-			return ctx.Err()
+			return quick.ignore()
 		case err != nil:
 			return err
 		case answer == nil:
@@ -136,6 +135,16 @@ func (q *quickReader) Read(p []byte) (int, error) {
 		return 0, fmt.Errorf("vpcd: TCP_QUICKACK: %w", set)
 	}
 	return q.conn.Read(p)
+}
+
+// ignore reads and says nothing until the connection ends: a mute card stays in
+// its slot.
+func (q *quickReader) ignore() error {
+	_, err := io.Copy(io.Discard, q.buf)
+	if err == nil {
+		err = io.EOF
+	}
+	return err
 }
 
 // message reads one message.
