@@ -216,7 +216,7 @@ func (m *Machine) endSession() {
 	}
 	m.note(NoteClose, "", "card returned")
 	m.leave()
-	m.do(Eject{})
+	m.do(Wipe{}, Eject{})
 	m.s = session{}
 	m.enter(stTakeCard)
 }
