@@ -2,6 +2,7 @@ package banklink
 
 import (
 	"context"
+	"net"
 	"time"
 
 	"github.com/shebao-pay/shebao/settlement/bankmsg"
@@ -16,6 +17,9 @@ type HSM interface {
 	ImportDE62(ctx context.Context, r hsmapi.ImportDE62) (hsmapi.WorkingKeys, error)
 	ImportTR31(ctx context.Context, r hsmapi.ImportTR31) (hsmapi.ImportedKey, error)
 }
+
+// Conn is a connection to a bank's host.
+type Conn = net.Conn
 
 // Sink takes what a pool tells. It is called by several goroutines and may
 // block; it must not call the pool back and wait.

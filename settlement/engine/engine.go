@@ -213,6 +213,19 @@ func (e *Engine) BankUp(n si.Bank) bool {
 	return false
 }
 
+// Settling is how many payments wait for the ledger or a bank without being in
+// doubt: what a hub that stops should still give a moment.
+func (e *Engine) Settling() (n int) {
+	for p := e.head; p != nil; p = p.after {
+		switch p.state {
+		case Reserving, Translating, Sent, Posting, Voiding, Unposting, Noting, Closing:
+			n++
+		case Gone, Posted, Opening, Queued, Undoing, Waiting, Desk, stateEnd:
+		}
+	}
+	return n
+}
+
 // Answer is what a terminal may be told of a live payment; false if the engine
 // does not hold it, and then the ledger knows.
 func (e *Engine) Answer(id si.PaymentID) (Answer, bool) {
