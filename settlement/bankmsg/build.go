@@ -156,6 +156,10 @@ func (c *Codec) set(m *Message, r *rule, de int, s *source) error {
 		c.setOriginal61(m, s)
 	case 63:
 		c.set63(m, s)
+	case 70:
+		if len(r.networks) > 0 {
+			m.SetString(70, r.networks[0])
+		}
 	case 90:
 		c.setOriginal90(m, s)
 	default:

@@ -40,6 +40,7 @@ type rule struct {
 	drop      bitmap
 	mac       bool // the code is in the list
 	macMust   bool
+	judged    bool // its approval counts for something, so it needs a code
 	proc      string
 	function  string
 	networks  []string
@@ -88,6 +89,10 @@ func (c *Codec) compileRule(k profile.Kind, reply bool, r *profile.MessageRule) 
 	}
 	cr := &rule{kind: k, reply: reply, bankSends: k.BankSends() != reply, mti: uint16(mti), repeat: uint16(mti),
 		proc: r.Proc, function: r.Function, tail: r.Tail}
+	switch k {
+	case profile.Debit, profile.PINProof, profile.Reversal, profile.Inquiry, profile.NoticePay, profile.PayStatus, profile.PayReversal:
+		cr.judged = reply
+	}
 	if r.Repeat != "" {
 		rep, err := strconv.ParseUint(r.Repeat, 16, 16)
 		if err != nil || rep>>4 != mti>>4 {

@@ -72,7 +72,7 @@ func (c *Codec) Decode(frame []byte, m *Message, in *Inbound) error {
 		}
 	}
 	if !in.HasMAC {
-		if r.mac && r.reply && c.approves(m) {
+		if r.judged && c.approves(m) {
 			return refuse(c.p.MACField, whyBare)
 		}
 		return nil

@@ -37,7 +37,7 @@ func (c *Codec) encode(f *Frame, k profile.Kind, reply bool, m *Message, routing
 		set.set(c.p.MACField)
 	} else if r.mac {
 		set.clear(c.p.MACField)
-		if reply && c.approves(m) {
+		if r.judged && c.approves(m) {
 			return refuse(c.p.MACField, whyBare)
 		}
 	}

@@ -211,7 +211,7 @@ func (h *Host) restore(e Entry) {
 }
 
 func (s *stateFile) append(e *Entry) {
-	if s == nil || s.err != nil {
+	if s == nil || s.f == nil || s.err != nil {
 		return
 	}
 	b, err := json.Marshal(e)
@@ -222,8 +222,10 @@ func (s *stateFile) append(e *Entry) {
 }
 
 func (s *stateFile) close() error {
-	if s == nil {
+	if s == nil || s.f == nil {
 		return nil
 	}
-	return errors.Join(s.err, s.f.Close())
+	err := errors.Join(s.err, s.f.Close())
+	s.f = nil
+	return err
 }

@@ -73,7 +73,8 @@ func (h *Host) key(m *message) string {
 		}
 		return f[41] + "/" + f[42] + "/" + f[11] + "/" + batch
 	}
-	return f[32] + "/" + f[33] + "/" + f[7] + "/" + f[11]
+	// DE 90 fills the institutions with zeros, so those in front do not count.
+	return strings.TrimLeft(f[32], "0") + "/" + strings.TrimLeft(f[33], "0") + "/" + f[7] + "/" + f[11]
 }
 
 // originalKey is the key of the debit that a reversal is about.
