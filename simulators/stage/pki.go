@@ -41,7 +41,7 @@ func openPKI(dir string) (*pki, error) {
 		return nil, fmt.Errorf("stage: %w", err)
 	}
 	p.key = key
-	tmpl := template("shebao demo CA")
+	tmpl := certTemplate("shebao demo CA")
 	tmpl.IsCA, tmpl.BasicConstraintsValid = true, true
 	tmpl.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
@@ -54,7 +54,7 @@ func openPKI(dir string) (*pki, error) {
 	return p, p.write("ca", der, key)
 }
 
-func template(name string) *x509.Certificate {
+func certTemplate(name string) *x509.Certificate {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {
 		panic("stage: the system's random source failed: " + err.Error())
@@ -124,7 +124,7 @@ func (p *pki) issue(file, name string, server bool) ([32]byte, error) {
 	if err != nil {
 		return [32]byte{}, fmt.Errorf("stage: %w", err)
 	}
-	tmpl := template(name)
+	tmpl := certTemplate(name)
 	tmpl.KeyUsage = x509.KeyUsageDigitalSignature
 	tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	if server {

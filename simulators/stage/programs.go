@@ -1,0 +1,422 @@
+package stage
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"text/template"
+	"time"
+
+	"github.com/shebao-pay/shebao/data"
+	"github.com/shebao-pay/shebao/settlement/operator"
+	"github.com/shebao-pay/shebao/settlement/profile"
+	"github.com/shebao-pay/shebao/simulators/pinpad"
+	"github.com/shebao-pay/shebao/simulators/residents"
+)
+
+var hsmFile = template.Must(template.New("hsm").Parse(`# The HSM process of this demo. Test keys only.
+socket: {{.Dir}}/hsm.sock
+key_store: {{.Dir}}/keystore
+passphrase_file: {{.Dir}}/passphrase
+demo: true
+`))
+
+var settledFile = template.Must(template.New("settled").Parse(`# The hub node of this demo; cmd/settled/config.go explains each setting.
+region:
+  number: 1
+  area: 330110
+  name: 示例区
+  hotline: "0571-12333"
+  issuing_areas: ["3301"]
+data: {{.Dir}}/ledger
+hsm: {socket: {{.Dir}}/hsm.sock}
+terminals:
+  listen: 127.0.0.1:{{.Ports.Terminals}}
+  cert: {{.Dir}}/pki/hub.pem
+  key: {{.Dir}}/pki/hub.key
+  client_ca: {{.Dir}}/pki/ca.pem
+  pin_format: "4"
+banks:
+{{- range $code, $port := .Ports.Banks}}
+  {{$code}}: ["127.0.0.1:{{$port}}"]
+{{- end}}
+counters:
+{{- range $code, $port := .Ports.Counters}}
+  {{$code}}: 127.0.0.1:{{$port}}
+{{- end}}
+operator: {socket: {{.Dir}}/operator.sock}
+admin: {listen: "127.0.0.1:{{.Ports.Admin}}"}
+limits:
+  free_space_mib: 256
+{{- if .Quick}}
+timers:
+  reply_ms: 2500
+  reversal_reply_ms: 1500
+  retry_first_ms: 500
+  card_outcome_ms: 4000
+{{- end}}
+null_ledger: {{.Null}}
+demo: true
+`))
+
+var terminaldFile = template.Must(template.New("terminald").Parse(`# The kiosk of this demo; cmd/terminald/config.go explains each setting.
+terminal: 1
+data: {{.Dir}}/terminal
+hub:
+  addresses: ["127.0.0.1:{{.Ports.Terminals}}"]
+  server_name: hub.shebao.demo
+  ca: {{.Dir}}/pki/ca.pem
+  cert: {{.Dir}}/pki/terminal-1.pem
+  key: {{.Dir}}/pki/terminal-1.key
+kiosk:
+  listen: 127.0.0.1:{{.Ports.Kiosk}}
+  token_file: {{.Dir}}/kiosk.token
+  frame_ancestors: http://127.0.0.1:{{.Ports.Panel}}
+reader: {name: shebao, socket: {{.Reader}}}
+pin_pad: {socket: {{.Dir}}/pad.sock}
+printer: {address: "unix:{{.Dir}}/printer.sock"}
+admin: {listen: "127.0.0.1:{{.Ports.TAdmin}}"}
+{{- if or .Quick .IdleMillis}}
+times:
+  idle_ms: {{.IdleMillis}}
+{{- if .Quick}}
+  heartbeat_ms: 1000
+  unresolved_ms: 300
+{{- end}}
+{{- end}}
+demo: true
+`))
+
+// writeFile fills a node file of this stage.
+func (s *Stage) writeFile(name string, t *template.Template) (string, error) {
+	var b bytes.Buffer
+	reader := ""
+	if s.Rig != nil {
+		reader = s.Rig.Socket()
+	}
+	err := t.Execute(&b, map[string]any{
+		"Dir": s.cfg.Dir, "Ports": s.cfg.Ports, "Quick": s.cfg.Quick, "Null": s.cfg.NullLedger,
+		"Reader": reader, "IdleMillis": s.cfg.Idle.Milliseconds(),
+	})
+	if err != nil {
+		return "", fmt.Errorf("stage: %w", err)
+	}
+	path := s.path(name)
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+		return "", fmt.Errorf("stage: %w", err)
+	}
+	return path, nil
+}
+
+func (s *Stage) bin(name string) string { return filepath.Join(s.cfg.Bin, name) }
+
+func (s *Stage) startHSM(ctx context.Context) error {
+	file, err := s.writeFile("hsm.yaml", hsmFile)
+	if err != nil {
+		return err
+	}
+	p, err := start(s.path("log"), "hsm", s.bin("settled"), "-hsm", "-config", file)
+	if err != nil {
+		return err
+	}
+	s.onStop(p.stop)
+	return p.ready(ctx, func(ctx context.Context) error {
+		var d net.Dialer
+		c, err := d.DialContext(ctx, "unix", s.path("hsm.sock"))
+		if err != nil {
+			return err
+		}
+		return c.Close()
+	})
+}
+
+// StartHub starts settled, also again after KillHub.
+func (s *Stage) StartHub(ctx context.Context) error {
+	file, err := s.writeFile("settled.yaml", settledFile)
+	if err != nil {
+		return err
+	}
+	p, err := start(s.path("log"), "settled", s.bin("settled"), "-config", file)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	first := s.settled == nil
+	s.settled = p
+	s.mu.Unlock()
+	if first {
+		s.onStop(func() {
+			s.mu.Lock()
+			p := s.settled
+			s.mu.Unlock()
+			p.stop()
+		})
+		s.Operator = operator.Dial(s.path("operator.sock"))
+		s.onStop(s.Operator.Close)
+	}
+	return p.ready(ctx, func(ctx context.Context) error { return get(ctx, "http://"+addr(s.cfg.Ports.Admin)+"/live") })
+}
+
+// KillHub ends settled as a power cut would.
+func (s *Stage) KillHub() {
+	s.mu.Lock()
+	p := s.settled
+	s.mu.Unlock()
+	p.kill()
+}
+
+// StopHub ends settled in order.
+func (s *Stage) StopHub() {
+	s.mu.Lock()
+	p := s.settled
+	s.mu.Unlock()
+	p.stop()
+}
+
+// HubPID is the process id of settled.
+func (s *Stage) HubPID() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.settled.cmd.Process.Pid
+}
+
+// StartTerminal starts terminald and waits until it serves citizens.
+func (s *Stage) StartTerminal(ctx context.Context) error {
+	if s.cfg.HubOnly {
+		return nil
+	}
+	file, err := s.writeFile("terminald.yaml", terminaldFile)
+	if err != nil {
+		return err
+	}
+	p, err := start(s.path("log"), "terminald", s.bin("terminald"), "-config", file)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	first := s.terminald == nil
+	s.terminald = p
+	s.mu.Unlock()
+	if first {
+		s.onStop(func() {
+			s.mu.Lock()
+			p := s.terminald
+			s.mu.Unlock()
+			p.stop()
+		})
+	}
+	if err := p.ready(ctx, func(ctx context.Context) error { return get(ctx, "http://"+addr(s.cfg.Ports.TAdmin)+"/ready") }); err != nil {
+		return err
+	}
+	s.cfg.Tell("the terminal serves")
+	return nil
+}
+
+// KillTerminal ends terminald as a power cut would.
+func (s *Stage) KillTerminal() {
+	s.mu.Lock()
+	p := s.terminald
+	s.mu.Unlock()
+	p.kill()
+}
+
+// maker and checker are the two persons behind the demo's business data.
+const maker, checker = 101, 102
+
+// change sends one change with an id made of what it is, so that doing it again
+// changes nothing.
+func id(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	copy(sum[:6], make([]byte, 6)) // no payment has such an id
+	return hex.EncodeToString(sum[:16])
+}
+
+// fill gives a new ledger its business data and residents. A ledger that has
+// them is left as it is.
+func (s *Stage) fill(ctx context.Context) error {
+	if s.cfg.NullLedger {
+		return nil
+	}
+	var st operator.Status
+	if err := s.Operator.Ask(ctx, "/v1/status", nil, &st); err != nil {
+		return err
+	}
+	done := s.path("filled")
+	if _, err := os.Stat(done); err == nil {
+		s.Resumed = true
+		return s.banksUp(ctx)
+	}
+	if err := s.putBusinessData(ctx); err != nil {
+		return err
+	}
+	// Profiles take effect when the node starts.
+	s.StopHub()
+	if err := s.StartHub(ctx); err != nil {
+		return err
+	}
+	if err := s.load(ctx); err != nil {
+		return err
+	}
+	if err := os.WriteFile(done, []byte(strconv.Itoa(s.cfg.Persons)+"\n"), 0o600); err != nil {
+		return fmt.Errorf("stage: %w", err)
+	}
+	return s.banksUp(ctx)
+}
+
+func (s *Stage) put(ctx context.Context, kind, name string, body []byte) (uint32, error) {
+	var a operator.Answer
+	err := s.Operator.Ask(ctx, "/v1/config", operator.ConfigRequest{
+		ID: id("config", kind, name), Kind: kind, Name: name, From: "2020-01-01", Body: body, Maker: maker, Checker: checker,
+	}, &a)
+	if err == nil && a.Code != "OK" && a.First != "OK" {
+		err = fmt.Errorf("stage: %s of %s: the ledger refused: %s", kind, name, a.Code)
+	}
+	return a.Version, err
+}
+
+// putBusinessData brings profiles, bank facts, rates and the terminal.
+func (s *Stage) putBusinessData(ctx context.Context) error {
+	for _, p := range s.Profiles {
+		spec, _ := data.Banks.ReadFile("banks/" + p.Code + "/" + profile.SpecName)
+		rules, _ := data.Banks.ReadFile("banks/" + p.Code + "/" + profile.RulesName)
+		body, err := profile.Pack(spec, rules)
+		if err != nil {
+			return err
+		}
+		if _, err := s.put(ctx, "bank-profile", p.Code, body); err != nil {
+			return err
+		}
+		facts, err := data.Start.ReadFile("facts/" + p.Code + ".txt")
+		if err != nil {
+			return fmt.Errorf("stage: %w", err)
+		}
+		if _, err := s.put(ctx, "bank-facts", p.Code, facts); err != nil {
+			return err
+		}
+	}
+	rates, err := data.Start.ReadFile("rates/330110.yaml")
+	if err != nil {
+		return fmt.Errorf("stage: %w", err)
+	}
+	s.rates, err = s.put(ctx, "rates", strconv.Itoa(regionArea), rates)
+	return err
+}
+
+// load makes the residents and brings them into the ledger.
+func (s *Stage) load(ctx context.Context) error {
+	hash, err := s.pki.issue("terminal-1", "terminal-1", false)
+	if err != nil {
+		return err
+	}
+	var a operator.Answer
+	if err := s.Operator.Ask(ctx, "/v1/terminal", operator.TerminalRequest{
+		ID: id("terminal", "1", hex.EncodeToString(hash[:])), Terminal: terminalNo, Bank: "ccb", Outlet: "示例支行", CertHash: hash[:], State: "in-service",
+	}, &a); err != nil {
+		return err
+	}
+	dir := s.path("residents")
+	began := time.Now()
+	if err := s.gen.Write(ctx, dir, s.cfg.Persons, func(n int) { s.cfg.Progress("making residents", n, s.cfg.Persons) }); err != nil {
+		return err
+	}
+	made := time.Since(began)
+	began = time.Now()
+	steps := []struct {
+		what, path, file string
+		query            url.Values
+	}{
+		{"persons", "/v1/import/persons", residents.PersonsFile, nil},
+		{"cards", "/v1/import/cards", residents.CardsFile, nil},
+	}
+	for _, d := range duesOfTheDemo() {
+		d.Set("rates", strconv.Itoa(int(s.rates)))
+		steps = append(steps, struct {
+			what, path, file string
+			query            url.Values
+		}{"dues " + d.Get("fund") + " " + d.Get("period"), "/v1/assess", residents.BasesFile, d})
+	}
+	for _, st := range steps {
+		if err := s.uploadFile(ctx, st.what, st.path, filepath.Join(dir, st.file), st.query); err != nil {
+			return fmt.Errorf("loading %s: %w", st.what, err)
+		}
+	}
+	s.cfg.Tell(fmt.Sprintf("%d residents made in %.1f s and loaded in %.1f s", s.cfg.Persons, made.Seconds(), time.Since(began).Seconds()))
+	return os.RemoveAll(dir) // clear ID numbers lie on no disk longer than needed
+}
+
+// duesOfTheDemo are the dues that everybody has: this year's, last year's
+// arrears of medical insurance, and three months of flexible workers.
+func duesOfTheDemo() []url.Values {
+	return []url.Values{
+		dues("PENSION_RES", "RESIDENT", "2026", "year", "2026-12-31", "grade"),
+		dues("MED_RES", "RESIDENT", "2025", "year", "2025-12-31", "base"),
+		dues("MED_RES", "RESIDENT", "2026", "year", "2026-12-31", "base"),
+		dues("MED_RES", "STUDENT", "2026", "year", "2026-12-31", "base"),
+		dues("PENSION_EMP", "FLEX", "2026-09", "current", "2026-09-25", "base"),
+		dues("PENSION_EMP", "FLEX", "2026-10", "current", "2026-10-25", "base"),
+		dues("PENSION_EMP", "FLEX", "2026-11", "current", "2026-11-25", "base"),
+		dues("MED_EMP", "FLEX", "2026-10", "current", "2026-10-25", "base"),
+		dues("MED_EMP", "FLEX", "2026-11", "current", "2026-11-25", "base"),
+	}
+}
+
+func dues(fund, ptype, period, kind, day, use string) url.Values {
+	return url.Values{"fund": {fund}, "person_type": {ptype}, "period": {period}, "kind": {kind}, "due_day": {day}, "use": {use}}
+}
+
+func (s *Stage) uploadFile(ctx context.Context, what, path, file string, q url.Values) error {
+	f, err := os.Open(file) // #nosec G304 -- a file this stage wrote
+	if err != nil {
+		return fmt.Errorf("stage: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	o, err := s.Operator.Upload(ctx, path, q, f, func(n int) { s.cfg.Progress(what, n, s.cfg.Persons) })
+	if err != nil {
+		return err
+	}
+	if !o.OK {
+		return fmt.Errorf("stage: %d lines were refused: %v", o.Refused, o.Codes)
+	}
+	return nil
+}
+
+// banksUp waits until every bank link is signed on.
+func (s *Stage) banksUp(ctx context.Context) error {
+	s.mu.Lock()
+	p := s.settled
+	s.mu.Unlock()
+	return p.ready(ctx, func(ctx context.Context) error {
+		var st operator.Status
+		if err := s.Operator.Ask(ctx, "/v1/status", nil, &st); err != nil {
+			return err
+		}
+		for _, b := range s.Profiles {
+			if st.Banks[b.Code] != "up" {
+				return fmt.Errorf("bank %s is %q", b.Code, st.Banks[b.Code])
+			}
+		}
+		return nil
+	})
+}
+
+// startPad runs the simulated PIN pad with the key that the hub also holds.
+func (s *Stage) startPad() error {
+	pad, err := pinpad.Start(pinpad.Config{
+		AESKey: unhex(s.keys.Named[padKey]), AESName: padKey, Socket: s.path("pad.sock"),
+		HTTPAddr: addr(s.cfg.Ports.Pad), FrameAncestors: "http://" + addr(s.cfg.Ports.Panel),
+	})
+	if err != nil {
+		return err
+	}
+	s.Pad = pad
+	s.onStop(func() { _ = pad.Close() })
+	return nil
+}

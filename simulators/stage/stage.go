@@ -1,0 +1,434 @@
+package stage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"sort"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/shebao-pay/shebao/data"
+	"github.com/shebao-pay/shebao/settlement/operator"
+	"github.com/shebao-pay/shebao/settlement/profile"
+	"github.com/shebao-pay/shebao/simulators/bankhost"
+	"github.com/shebao-pay/shebao/simulators/chipcard"
+	"github.com/shebao-pay/shebao/simulators/pinpad"
+	"github.com/shebao-pay/shebao/simulators/printer"
+	"github.com/shebao-pay/shebao/simulators/residents"
+	"github.com/shebao-pay/shebao/simulators/vpcd"
+)
+
+// Config says what stands on the stage.
+type Config struct {
+	// Dir holds everything; Bin has the programs settled and terminald.
+	Dir, Bin string
+	Persons  int
+	Seed     uint64
+	// Ports are the demo's fixed ones, or free ones for tests and plays.
+	Ports Ports
+	// HubOnly leaves out terminal, cards, PIN pad and printer: for load.
+	HubOnly bool
+	// NullLedger runs settled without a ledger: the yardstick of the load.
+	NullLedger bool
+	// Quick shortens the time-outs, so that each fault ends within seconds.
+	Quick bool
+	// Idle shortens the screen's idle time of a quick terminal further.
+	Idle time.Duration
+	// Self starts this program again as the process that plays the cards; empty
+	// is this program with vpcd.ChildCommand.
+	Self []string
+	// Tell hears a line per step, and Progress the loading of residents.
+	Tell     func(string)
+	Progress func(what string, done, total int)
+}
+
+// Ports are where things listen on 127.0.0.1.
+type Ports struct {
+	Kiosk, Panel, Pad        int
+	Terminals, Admin, TAdmin int
+	Banks                    map[string]int
+	Counters                 map[string]int
+}
+
+// DemoPorts are the ports of `make run`.
+func DemoPorts() Ports {
+	return Ports{
+		Kiosk: 8701, Panel: 8702, Pad: 8703, Terminals: 8710, Admin: 8711, TAdmin: 8712,
+		Banks:    map[string]int{"rcb": 8721, "icbc": 8722, "ccb": 8723, "boc": 8724},
+		Counters: map[string]int{"rcb": 8731, "ccb": 8732, "boc": 8733},
+	}
+}
+
+// FreePorts asks the system for ports that nobody uses now.
+func FreePorts() (Ports, error) {
+	p := Ports{Banks: map[string]int{}, Counters: map[string]int{}}
+	var held []net.Listener
+	defer func() {
+		for _, l := range held {
+			_ = l.Close()
+		}
+	}()
+	var err error
+	next := func() int {
+		l, e := net.Listen("tcp", "127.0.0.1:0")
+		if e != nil {
+			err = e
+			return 0
+		}
+		held = append(held, l)
+		return l.Addr().(*net.TCPAddr).Port
+	}
+	for _, at := range []*int{&p.Kiosk, &p.Panel, &p.Pad, &p.Terminals, &p.Admin, &p.TAdmin} {
+		*at = next()
+	}
+	for code := range DemoPorts().Banks {
+		p.Banks[code] = next()
+	}
+	for code := range DemoPorts().Counters {
+		p.Counters[code] = next()
+	}
+	if err != nil {
+		return p, fmt.Errorf("stage: %w", err)
+	}
+	return p, nil
+}
+
+// free tells which of the ports is taken, in words for the person at the keyboard.
+func (p Ports) free() error {
+	all := map[int]string{p.Kiosk: "kiosk page", p.Panel: "hardware panel", p.Pad: "PIN pad", p.Terminals: "terminal API",
+		p.Admin: "health of settled", p.TAdmin: "health of terminald"}
+	for code, n := range p.Banks {
+		all[n] = "bank host " + code
+	}
+	for code, n := range p.Counters {
+		all[n] = "counter server of " + code
+	}
+	var numbers []int
+	for n := range all {
+		numbers = append(numbers, n)
+	}
+	sort.Ints(numbers)
+	for _, n := range numbers {
+		l, err := net.Listen("tcp", addr(n))
+		if err != nil {
+			return fmt.Errorf("port %d, wanted for the %s, is taken by another program; is a demo running already? End that program (`ss -ltnp 'sport = :%d'` names it) and start again", n, all[n], n)
+		}
+		_ = l.Close()
+	}
+	return nil
+}
+
+func addr(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
+
+// Stage is a running system.
+type Stage struct {
+	cfg   Config
+	keys  *keyBook
+	pki   *pki
+	lock  *os.File
+	gen   residents.Generator
+	rates uint32 // version of the rate table
+	stops []func()
+
+	// Resumed tells that data of an earlier start was found.
+	Resumed  bool
+	Profiles []*profile.Profile
+	Cards    []Card
+	Banks    map[string]*bankhost.Host
+	Pad      *pinpad.Pad
+	Printer  *printer.Server
+	Rig      *vpcd.Rig
+	Operator *operator.Client
+
+	mu        sync.Mutex
+	settled   *process
+	terminald *process
+	inserted  string
+	states    map[string]chipcard.State
+	watch     func(Event)
+}
+
+// Event tells what happened on the stage, for pages that show it.
+type Event struct {
+	Kind string // card-in, card-out
+	Card string
+}
+
+// Start brings everything up in order and returns when citizens can be served.
+// Whatever it started is ended by Close, also after an error.
+func Start(ctx context.Context, cfg Config) (_ *Stage, err error) {
+	if cfg.Tell == nil {
+		cfg.Tell = func(string) {}
+	}
+	if cfg.Progress == nil {
+		cfg.Progress = func(string, int, int) {}
+	}
+	if cfg.Dir, err = filepath.Abs(cfg.Dir); err != nil {
+		return nil, fmt.Errorf("stage: %w", err)
+	}
+	s := &Stage{cfg: cfg, gen: residents.New(cfg.Seed), Banks: map[string]*bankhost.Host{}, states: map[string]chipcard.State{}}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	for _, step := range []func(context.Context) error{
+		s.takeDir, s.prepare, s.startBanks, s.startDevices, s.startHSM, s.StartHub, s.fill, s.StartTerminal,
+	} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// onStop remembers what Close must undo; the last started ends first.
+func (s *Stage) onStop(f func()) { s.stops = append(s.stops, f) }
+
+// Close ends everything in reverse order.
+func (s *Stage) Close() {
+	for i := len(s.stops) - 1; i >= 0; i-- {
+		s.stops[i]()
+	}
+	s.stops = nil
+}
+
+// takeDir holds the folder against a second start.
+func (s *Stage) takeDir(context.Context) error {
+	if err := os.MkdirAll(s.path("log"), 0o700); err != nil {
+		return fmt.Errorf("stage: %w", err)
+	}
+	f, err := os.OpenFile(s.path("LOCK"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("stage: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = f.Close()
+		return fmt.Errorf("%s is in use: a demo is running already on this machine; open its pages, or end it with Ctrl-C first", s.cfg.Dir)
+	}
+	s.lock = f
+	s.onStop(func() { _ = f.Close() })
+	return s.cfg.Ports.free()
+}
+
+func (s *Stage) path(parts ...string) string {
+	return filepath.Join(append([]string{s.cfg.Dir}, parts...)...)
+}
+
+// prepare reads the profiles and makes or finds certificates, keys and cards.
+func (s *Stage) prepare(context.Context) error {
+	for _, b := range residents.Banks {
+		spec, err := data.Banks.ReadFile("banks/" + b.Code + "/" + profile.SpecName)
+		if err != nil {
+			return fmt.Errorf("stage: %w", err)
+		}
+		rules, err := data.Banks.ReadFile("banks/" + b.Code + "/" + profile.RulesName)
+		if err != nil {
+			return fmt.Errorf("stage: %w", err)
+		}
+		p, err := profile.Load(spec, rules)
+		if err != nil {
+			return err
+		}
+		s.Profiles = append(s.Profiles, p)
+	}
+	var err error
+	if s.keys, err = openKeys(s.cfg.Dir, s.Profiles); err != nil {
+		return err
+	}
+	if s.pki, err = openPKI(s.path("pki")); err != nil {
+		return err
+	}
+	if _, err := s.pki.issue("hub", hubName, true); err != nil {
+		return err
+	}
+	s.Cards, err = dealTray(s.gen, s.cfg.Persons, func(code string) string { return s.keys.IMK[code] })
+	return err
+}
+
+// hubName is the name in the hub's certificate.
+const hubName = "hub.shebao.demo"
+
+// startBanks opens the four bank hosts with an account behind every card.
+func (s *Stage) startBanks(context.Context) error {
+	accounts := map[string][]bankhost.Account{}
+	listed := map[string]bool{}
+	for _, c := range s.Cards {
+		accounts[c.Bank] = append(accounts[c.Bank], bankhost.Account{PAN: c.Person.PAN, PIN: c.PIN, Balance: c.Balance})
+		listed[c.Person.PAN] = true
+	}
+	for _, p := range s.Profiles {
+		h, err := bankhost.New(bankhost.Config{
+			Profile: p, Keys: s.keys.bank(p), Accounts: accounts[p.Code], Addr: addr(s.cfg.Ports.Banks[p.Code]),
+			StateFile: s.path("bank-" + p.Code + ".jsonl"),
+		})
+		if err != nil {
+			return err
+		}
+		if err := h.Start(); err != nil {
+			return err
+		}
+		s.Banks[p.Code] = h
+		s.onStop(func() { _ = h.Close() })
+	}
+	s.cfg.Tell("four bank hosts answer")
+	return nil
+}
+
+// startDevices brings up pad, printer and the card service with its reader.
+func (s *Stage) startDevices(ctx context.Context) error {
+	if s.cfg.HubOnly {
+		return nil
+	}
+	rig, err := vpcd.Start(ctx, vpcd.Config{Dir: s.path("pcsc"), Readers: 1, Self: s.cfg.Self})
+	if err != nil {
+		return err
+	}
+	s.Rig = rig
+	s.onStop(rig.Close)
+	go s.follow(rig)
+
+	s.Printer = printer.New(time.Now, func() { s.tell(Event{Kind: "paper"}) })
+	if err := s.serveUnix("printer.sock", s.Printer.Serve); err != nil {
+		return err
+	}
+	if err := s.startPad(); err != nil {
+		return err
+	}
+	s.cfg.Tell("card service, PIN pad and printer are there")
+	return nil
+}
+
+// serveUnix runs serve on a Unix socket of the stage until Close.
+func (s *Stage) serveUnix(name string, serve func(context.Context, net.Listener) error) error {
+	path := s.path(name)
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("stage: %w", err)
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return fmt.Errorf("stage: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = serve(ctx, l) // it ends with the stage
+	}()
+	s.onStop(func() { cancel(); _ = l.Close(); <-done })
+	return nil
+}
+
+// follow keeps what cards remember without power, and tells what happens.
+func (s *Stage) follow(rig *vpcd.Rig) {
+	for range rig.Events() {
+		s.tell(Event{Kind: "card"})
+	}
+}
+
+// Watch sets who hears what happens on the stage.
+func (s *Stage) Watch(f func(Event)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.watch = f
+}
+
+func (s *Stage) tell(e Event) {
+	s.mu.Lock()
+	f := s.watch
+	s.mu.Unlock()
+	if f != nil {
+		f(e)
+	}
+}
+
+// Insert puts a card of the tray into the reader.
+func (s *Stage) Insert(c Card) error {
+	s.mu.Lock()
+	kept := s.states[c.ID]
+	s.mu.Unlock()
+	if err := s.Rig.Insert(0, c.Data, kept); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.inserted = c.ID
+	s.mu.Unlock()
+	s.tell(Event{Kind: "card-in", Card: c.ID})
+	return nil
+}
+
+// Pull takes the card out and keeps its counter for the next time.
+func (s *Stage) Pull() error {
+	st, err := s.Rig.Remove(0)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	id := s.inserted
+	s.inserted = ""
+	s.states[id] = st.State
+	s.mu.Unlock()
+	s.tell(Event{Kind: "card-out", Card: id})
+	return nil
+}
+
+// Inserted names the card in the reader, empty if there is none.
+func (s *Stage) Inserted() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.inserted
+}
+
+// Bank finds a profile by its code.
+func (s *Stage) Bank(code string) (*profile.Profile, error) {
+	for _, p := range s.Profiles {
+		if p.Code == code {
+			return p, nil
+		}
+	}
+	return nil, fmt.Errorf("stage: no bank %q; there are rcb, icbc, ccb and boc", code)
+}
+
+// Counter opens a bank's counter at our ISO 8583 server.
+func (s *Stage) Counter(ctx context.Context, code string) (*bankhost.Counter, error) {
+	p, err := s.Bank(code)
+	if err != nil {
+		return nil, err
+	}
+	port, ok := s.cfg.Ports.Counters[code]
+	if !ok {
+		return nil, fmt.Errorf("stage: bank %s has no counter link", code)
+	}
+	return bankhost.DialCounter(ctx, bankhost.CounterConfig{Profile: p, Keys: s.keys.bank(p), Addr: addr(port)})
+}
+
+// KioskURL is the page with this boot's token.
+func (s *Stage) KioskURL() (string, error) {
+	token, err := os.ReadFile(s.path("kiosk.token"))
+	if err != nil {
+		return "", fmt.Errorf("stage: %w", err)
+	}
+	return fmt.Sprintf("http://%s/?t=%s", addr(s.cfg.Ports.Kiosk), string(token[:len(token)-1])), nil
+}
+
+// PadURL is the PIN pad's page.
+func (s *Stage) PadURL() string { return s.Pad.URL() }
+
+// Addresses lists where to look, for the person at the keyboard.
+func (s *Stage) Addresses(w io.Writer) {
+	url, _ := s.KioskURL()
+	for _, l := range [][2]string{
+		{"hardware panel", "http://" + addr(s.cfg.Ports.Panel) + "/"},
+		{"kiosk page", url}, {"PIN pad", s.PadURL()},
+		{"health", "http://" + addr(s.cfg.Ports.Admin) + "/ready and http://" + addr(s.cfg.Ports.TAdmin) + "/ready"},
+	} {
+		_, _ = fmt.Fprintf(w, "  %-15s %s\n", l[0], l[1])
+	}
+}
