@@ -1,0 +1,324 @@
+package core
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/shebao-pay/shebao/si"
+	"github.com/shebao-pay/shebao/si/ledgerapi"
+)
+
+// storeRows is a checkpoint store in memory: the live rows and the history.
+type storeRows struct{ past *memPast }
+
+// save applies a finished checkpoint.
+func (s *storeRows) save(t tester, c *Changes) {
+	t.Helper()
+	var last Change
+	err := c.Each(func(x Change) error {
+		if x.Bucket < last.Bucket || (x.Bucket == last.Bucket && bytes.Compare(x.Key, last.Key) <= 0) {
+			t.Errorf("checkpoint row %s/%x is out of order", x.Bucket, x.Key)
+		}
+		last = Change{Bucket: x.Bucket, Key: bytes.Clone(x.Key)}
+		if x.Value == nil {
+			delete(s.past.rows[x.Bucket], string(x.Key))
+			return nil
+		}
+		if old, ok := s.past.rows[x.Bucket][string(x.Key)]; ok && x.Bucket > LastLive && !bytes.Equal(old, x.Value) {
+			t.Errorf("history row %s/%x is altered", x.Bucket, x.Key)
+		}
+		s.past.rows[x.Bucket][string(x.Key)] = bytes.Clone(x.Value)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// load gives a machine restored from the live rows.
+func (s *storeRows) load(t tester) *Machine {
+	t.Helper()
+	m := New(Config{Region: 1, Area: testArea, Past: s.past})
+	b, keys, i := Bucket(0), []string(nil), 0
+	err := m.Restore(func() (Change, bool, error) {
+		for i == len(keys) {
+			if b++; b > LastLive {
+				return Change{}, false, nil
+			}
+			keys, i = s.past.keys(b, ""), 0
+		}
+		k := keys[i]
+		i++
+		return Change{b, []byte(k), s.past.rows[b][k]}, true, nil
+	})
+	if err != nil {
+		t.Fatalf("Restore: %v", err)
+	}
+	return m
+}
+
+// clone is a copy of what the store holds now.
+func (s *storeRows) clone() *storeRows {
+	p := newMemPast()
+	for b := range s.past.rows {
+		for _, k := range s.past.keys(Bucket(b), "") {
+			p.rows[b][k] = s.past.rows[b][k]
+		}
+	}
+	return &storeRows{p}
+}
+
+// player draws random commands: mostly sensible ones, some not.
+type player struct {
+	*rig
+	t       *rapid.T
+	persons int
+	ids     []si.PaymentID
+	notices []si.NoticeNo
+	sent    []ledgerapi.Command // to repeat
+	year    int
+}
+
+func (p *player) anyID() si.PaymentID {
+	if len(p.ids) == 0 || rapid.IntRange(0, 30).Draw(p.t, "fresh") == 0 {
+		return p.rig.id()
+	}
+	// The latest are the likeliest to be live.
+	back := rapid.IntRange(0, min(len(p.ids)-1, 12)).Draw(p.t, "id")
+	return p.ids[len(p.ids)-1-back]
+}
+
+func (p *player) person() si.PersonNo {
+	return si.PersonNo(rapid.IntRange(1, p.persons).Draw(p.t, "person"))
+}
+
+func (p *player) command() ledgerapi.Command {
+	actor := func(l string) si.Actor { return si.Actor(rapid.IntRange(0, 2).Draw(p.t, l)) }
+	switch rapid.IntRange(0, 23).Draw(p.t, "command") {
+	case 0, 1, 2, 3:
+		c := p.reserve(p.person())
+		if rapid.IntRange(0, 9).Draw(p.t, "batch") == 0 {
+			c.Channel = si.ChannelBatch
+		}
+		c.Memo = make([]byte, rapid.SampledFrom([]int{0, 1, 31, 32, 33, 200, ledgerapi.MaxMemo}).Draw(p.t, "memo"))
+		if len(c.Dues) > 1 && rapid.Bool().Draw(p.t, "fewer") {
+			c.Dues = c.Dues[:1]
+			c.Total = c.Dues[0].Amount + c.Dues[0].LateFee
+		}
+		c.Acq[7] = byte('0' + rapid.IntRange(0, 2).Draw(p.t, "acq"))
+		p.ids = append(p.ids, c.ID)
+		return c
+	case 4, 5, 6:
+		c := p.pay(p.person())
+		if len(p.notices) > 0 && rapid.Bool().Draw(p.t, "notice") {
+			c.Notice, c.Dues = p.notices[len(p.notices)-1], nil
+			v, _ := p.m.NoticeByNo(c.Notice, c.OurDate)
+			c.Total = v.Total
+		}
+		p.ids = append(p.ids, c.ID)
+		return c
+	case 7, 8, 9:
+		c := approval(p.anyID(), p.openDate()-si.BusinessDate(rapid.IntRange(0, 2).Draw(p.t, "date")))
+		c.Evidence.Source = ledgerapi.Source(rapid.IntRange(1, 4).Draw(p.t, "source"))
+		c.Maker, c.Checker = actor("maker"), actor("checker")
+		return c
+	case 10, 11:
+		c := voidBy(p.anyID(), ledgerapi.Proof(rapid.IntRange(1, 5).Draw(p.t, "proof")))
+		c.Maker, c.Checker = actor("maker"), actor("checker")
+		return c
+	case 12:
+		return reversing(p.anyID())
+	case 13:
+		return ledgerapi.Unpost{ID: p.anyID(), Reason: ledgerapi.UnpostReason(rapid.IntRange(1, 4).Draw(p.t, "reason"))}
+	case 14, 15:
+		return ledgerapi.Reverse{ID: p.anyID(), Bank: testBank, BankDate: p.openDate() - si.BusinessDate(rapid.IntRange(0, 1).Draw(p.t, "date"))}
+	case 16:
+		return ledgerapi.Notice{ID: p.rig.id(), Person: p.person(), Date: p.openDate(), ValidUntil: p.openDate() + 3}
+	case 17, 18:
+		grade := rapid.SampledFrom([]si.Fen{10_000, 30_000, 50_000, 100_000}).Draw(p.t, "grade")
+		return ledgerapi.Assess{ID: p.rig.id(), Fund: si.PensionRes, PType: si.Resident, Period: si.YearPeriod(2025 + p.year%2),
+			Kind: ledgerapi.DueYear, DueDay: firstDay, Version: 1, Items: []ledgerapi.AssessItem{{Person: p.person(), Base: grade}}}
+	case 19:
+		p.year++
+		c := ledgerapi.Assess{ID: p.rig.id(), Fund: si.MedRes, PType: si.Resident, Period: si.YearPeriod(2025 + p.year),
+			Kind: ledgerapi.DueYear, DueDay: firstDay, Version: 1}
+		for i := range p.persons {
+			c.Items = append(c.Items, ledgerapi.AssessItem{Person: si.PersonNo(i + 1)})
+		}
+		return c
+	case 20:
+		open := p.openDate()
+		p.at = max(p.at, (open + 1).Time().UnixMilli())
+		return ledgerapi.Cutover{ID: p.rig.id(), Bank: testBank, From: open, To: open + 1}
+	case 21:
+		return ledgerapi.SealDay{ID: p.rig.id(), Date: p.openDate() - si.BusinessDate(rapid.IntRange(0, 2).Draw(p.t, "date"))}
+	case 22:
+		return ledgerapi.PutCard{ID: p.rig.id(), IDHash: hashOf("id", int(p.person())-1), CardHash: hashOf("card", rapid.IntRange(0, 5).Draw(p.t, "card")),
+			PANHash: hashOf("pan", rapid.IntRange(0, 3).Draw(p.t, "pan")), Bank: testBank,
+			State: ledgerapi.CardState(rapid.IntRange(1, 3).Draw(p.t, "state")), Source: ledgerapi.CardImport}
+	default:
+		if len(p.sent) == 0 {
+			return p.reserve(p.person())
+		}
+		back := rapid.IntRange(0, min(len(p.sent)-1, 40)).Draw(p.t, "repeat")
+		return p.sent[len(p.sent)-1-back]
+	}
+}
+
+// TestStreams plays random commands in random batches with checkpoints at
+// random places, and holds that
+//   - every invariant is true after every batch,
+//   - a replay of the log gives the same results, head and state,
+//   - a machine restored from any checkpoint and fed the rest of the log does too.
+func TestStreams(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		store := &storeRows{newMemPast()}
+		p := &player{rig: newRig(t, Config{Past: store.past}), t: t, persons: 4}
+		p.open(p.persons)
+		for i := range p.persons {
+			p.medical(2025, si.PersonNo(i+1))
+		}
+		type saved struct {
+			rows    *storeRows
+			applied uint64
+		}
+		var points []saved
+		var results [][]ledgerapi.Result
+		var checkpoint *Changes
+		for range rapid.IntRange(1, 60).Draw(t, "batches") {
+			var batch []ledgerapi.Command
+			for range rapid.IntRange(1, 4).Draw(t, "records") {
+				c := p.command()
+				p.sent = append(p.sent, c)
+				batch = append(batch, c)
+			}
+			got := p.batch(batch...)
+			results = append(results, got)
+			for _, res := range got {
+				if res.Notice != 0 {
+					p.notices = append(p.notices, res.Notice)
+				}
+				if res.Code == 0 {
+					t.Fatal("a command has no result code")
+				}
+			}
+			p.check()
+			switch {
+			case checkpoint == nil && rapid.IntRange(0, 5).Draw(t, "freeze") == 0:
+				checkpoint = p.m.Freeze()
+			case checkpoint != nil && checkpoint.Step(rapid.IntRange(1, 20).Draw(t, "step")):
+				if rapid.Bool().Draw(t, "commit") {
+					store.save(t, checkpoint)
+					points = append(points, saved{store.clone(), checkpoint.Applied()})
+					p.m.Release(checkpoint)
+					checkpoint = nil
+				}
+			}
+		}
+		digest, head := p.m.Digest(), p.m.Head()
+		again := New(Config{Region: 1, Area: testArea, Volatile: true})
+		replay(t, again, p.log, results, 0)
+		if again.Digest() != digest || again.Head() != head {
+			t.Fatalf("replay: digest %x head %x, want %x %x", again.Digest(), again.Head(), digest, head)
+		}
+		for _, at := range points {
+			m := at.rows.load(t)
+			if m.Applied() != at.applied {
+				t.Fatalf("restored at %d, want %d", m.Applied(), at.applied)
+			}
+			if err := m.Check(); err != nil {
+				t.Fatalf("restored at %d: %v", at.applied, err)
+			}
+			replay(t, m, p.log, results, at.applied)
+			if m.Digest() != digest || m.Head() != head {
+				t.Fatalf("restored at %d: digest %x head %x, want %x %x", at.applied, m.Digest(), m.Head(), digest, head)
+			}
+			for i := range p.persons {
+				no := si.PersonNo(i + 1)
+				if got, want := m.PaymentsOf(no, 9), p.m.PaymentsOf(no, 9); !slices.EqualFunc(got, want, samePayment) {
+					t.Fatalf("restored at %d: PaymentsOf(%d) = %v, want %v", at.applied, no, got, want)
+				}
+				if got, want := m.DuesOf(no, 0), p.m.DuesOf(no, 0); !slices.Equal(got, want) {
+					t.Fatalf("restored at %d: DuesOf(%d) = %v, want %v", at.applied, no, got, want)
+				}
+			}
+		}
+	})
+}
+
+func samePayment(a, b ledgerapi.Payment) bool {
+	return a.ID == b.ID && a.State == b.State && a.Receipt == b.Receipt && slices.Equal(a.Dues, b.Dues)
+}
+
+// replay applies the log after an index and compares the results of the batches
+// that the player drew.
+func replay(t *rapid.T, m *Machine, log [][]byte, results [][]ledgerapi.Result, after uint64) {
+	first := len(log) - len(results)
+	for i, b := range log {
+		index := uint64(i + 1)
+		if index <= after {
+			continue
+		}
+		got, err := m.ApplyBatch(index, b, nil)
+		if err != nil {
+			t.Fatalf("replay of %d: %v", index, err)
+		}
+		if i >= first && !slices.Equal(got, results[i-first]) {
+			t.Fatalf("replay of %d = %+v, want %+v", index, got, results[i-first])
+		}
+	}
+}
+
+// TestRestoreRefuses feeds rows that do not make a ledger.
+func TestRestoreRefuses(t *testing.T) {
+	r := newRig(t, Config{Past: newMemPast()}).open(2)
+	r.medical(2026, 1, 2)
+	r.must(r.reserve(1))
+	c := r.m.Freeze()
+	c.Step(1 << 30)
+	var rows []Change
+	_ = c.Each(func(x Change) error {
+		if x.Bucket <= LastLive {
+			rows = append(rows, Change{x.Bucket, bytes.Clone(x.Key), bytes.Clone(x.Value)})
+		}
+		return nil
+	})
+	feed := func(rows []Change, cfg Config) error {
+		i := 0
+		return New(cfg).Restore(func() (Change, bool, error) {
+			if i == len(rows) {
+				return Change{}, false, nil
+			}
+			i++
+			return rows[i-1], true, nil
+		})
+	}
+	good := Config{Region: 1, Area: testArea}
+	if err := feed(rows, good); err != nil {
+		t.Fatalf("Restore of good rows: %v", err)
+	}
+	if err := feed(rows, Config{Region: 1, Area: 330111}); !errors.Is(err, ErrRows) {
+		t.Errorf("Restore of another region = %v, want ErrRows", err)
+	}
+	if err := feed([]Change{rows[1], rows[0]}, good); !errors.Is(err, ErrRows) {
+		t.Errorf("Restore out of order = %v, want ErrRows", err)
+	}
+	for i := range rows {
+		bad := slices.Clone(rows)
+		bad[i].Value = rows[i].Value[:len(rows[i].Value)-1]
+		if err := feed(bad, good); !errors.Is(err, ErrRows) {
+			t.Errorf("Restore with %s/%x cut by a byte = %v, want ErrRows", rows[i].Bucket, rows[i].Key, err)
+		}
+		if rows[i].Bucket == BucketTerminal || rows[i].Bucket == BucketMeta || rows[i].Bucket == BucketConfig {
+			continue
+		}
+		bad[i] = Change{rows[i].Bucket, append(bytes.Clone(rows[i].Key), 0), rows[i].Value}
+		if err := feed(bad, good); !errors.Is(err, ErrRows) {
+			t.Errorf("Restore with %s/%x longer by a byte = %v, want ErrRows", rows[i].Bucket, rows[i].Key, err)
+		}
+	}
+}
