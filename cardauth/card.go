@@ -47,7 +47,7 @@ type Card struct {
 // Purpose is what one EMV transaction is for.
 type Purpose uint8
 
-// The purposes (02 section 4).
+// The purposes, each with its own EMV transaction.
 const (
 	ForPINProof Purpose = iota + 1 // 9C 31, amount zero
 	ForPayment                     // 9C 00, amount the confirmed total
