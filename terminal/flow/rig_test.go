@@ -271,11 +271,13 @@ func (r *rig) receipts() *rig {
 
 // reach brings a new rig to a state.
 var reach = map[state]func(*rig){
-	stOut:          func(r *rig) { r.do(Boot{}) },
-	stAttract:      func(r *rig) { r.boot() },
-	stReading:      func(r *rig) { r.boot().do(CardIn{}) },
-	stOpening:      func(r *rig) { r.opening() },
-	stCardProblem:  func(r *rig) { r.boot().do(CardIn{}).do(CardRead{Op: r.m.op, Card: cardauth.Card{Problem: cardauth.Expired}}) },
+	stOut:     func(r *rig) { r.do(Boot{}) },
+	stAttract: func(r *rig) { r.boot() },
+	stReading: func(r *rig) { r.boot().do(CardIn{}) },
+	stOpening: func(r *rig) { r.opening() },
+	stCardProblem: func(r *rig) {
+		r.boot().do(CardIn{}).do(CardRead{Op: r.m.op, Card: cardauth.Card{Problem: cardauth.Expired}})
+	},
 	stPIN:          func(r *rig) { r.pin() },
 	stProofChip:    func(r *rig) { r.proofChip() },
 	stProofHub:     func(r *rig) { r.proofHub() },
