@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/shebao-pay/shebao/si"
+	"github.com/shebao-pay/shebao/ledger/replog"
 	"github.com/shebao-pay/shebao/si/ledgerapi"
 )
 
@@ -33,43 +33,52 @@ func pump(b *testing.B, node *Node, inFlight int, next func(i int) ledgerapi.Com
 	}
 }
 
-func reportLog(b *testing.B, node *Node, began time.Time) {
+func reportLog(b *testing.B, node *Node, began time.Time, before replog.Stats) {
 	b.Helper()
-	s := node.Stats().Log
-	b.ReportMetric(float64(b.N)/time.Since(began).Seconds(), "commands/s")
-	b.ReportMetric(float64(s.Records)/float64(max(s.Batches, 1)), "commands/batch")
-	b.ReportMetric(float64(s.SyncNanos)/float64(max(s.Appends, 1))/1e3, "µs/sync")
-	b.ReportMetric(float64(s.Bytes)/float64(b.N), "bytes/command")
-}
-
-// payment is a Pay as a bank sends it, with an id of its own.
-func payment(i int) ledgerapi.Pay {
-	var id si.PaymentID
-	for k := range 8 {
-		id[8+k] = byte(i >> (56 - 8*k))
-	}
-	id[0], id[1], id[2], id[3] = 1, 0x8B, 0xCF, 0xE5
-	return ledgerapi.Pay{
-		ID: id, Channel: si.ChannelCounter, Bank: 1, Total: 12345, HostSerial: "000000000001",
-		BankDate: 9822, OurDate: 9822, STAN: uint32(i%899999 + 1),
-		Dues: []ledgerapi.DueRef{{ID: si.DueID(i + 1), Version: 1, Amount: 12345}},
-	}
+	took, s := time.Since(began), node.Stats().Log
+	b.ReportMetric(float64(b.N)/took.Seconds(), "commands/s")
+	b.ReportMetric(float64(s.Records-before.Records)/float64(max(s.Batches-before.Batches, 1)), "commands/batch")
+	b.ReportMetric(float64(s.SyncNanos-before.SyncNanos)/float64(max(s.Appends-before.Appends, 1))/1e3, "µs/sync")
+	b.ReportMetric(float64(s.Bytes-before.Bytes)/float64(b.N), "bytes/command")
 }
 
 // BenchmarkNull is the log alone: encode, group commit, sync, answer.
 func BenchmarkNull(b *testing.B) {
 	for _, inFlight := range []int{1, 64, 256, 1024} {
 		b.Run(fmt.Sprintf("inflight=%d", inFlight), func(b *testing.B) {
-			node, err := Open(Config{Dir: b.TempDir(), Region: 1, Area: 330110, NullState: true, Election: 10 * time.Millisecond})
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer node.Close()
+			cfg := testConfig(b.TempDir())
+			cfg.Segment, cfg.NullState = 0, true
+			node := openNode(b, cfg)
 			b.ResetTimer()
 			began := time.Now()
-			pump(b, node, inFlight, func(i int) ledgerapi.Command { return payment(i) })
+			pump(b, node, inFlight, func(i int) ledgerapi.Command { return payDue(i) })
 			b.StopTimer()
-			reportLog(b, node, began)
+			reportLog(b, node, began, replog.Stats{})
+			closeNode(b, node)
+		})
+	}
+}
+
+// BenchmarkPay is the whole node without a network: encode, group commit, sync,
+// apply, answer, with checkpoints at their defaults.
+func BenchmarkPay(b *testing.B) {
+	for _, inFlight := range []int{1, 64, 256, 1024} {
+		b.Run(fmt.Sprintf("inflight=%d", inFlight), func(b *testing.B) {
+			cfg := testConfig(b.TempDir())
+			cfg.Segment, cfg.CheckpointRecords = 0, 0
+			node := openNode(b, cfg)
+			settle(b, node, b.N)
+			if err := node.Checkpoint(); err != nil {
+				b.Fatal(err)
+			}
+			before := node.Stats().Log
+			b.ResetTimer()
+			began := time.Now()
+			pump(b, node, inFlight, func(i int) ledgerapi.Command { return payDue(i) })
+			b.StopTimer()
+			reportLog(b, node, began, before)
+			b.ReportMetric(float64(node.Stats().Checkpoints), "checkpoints")
+			closeNode(b, node)
 		})
 	}
 }

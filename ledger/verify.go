@@ -42,11 +42,18 @@ func (r *Report) problem(format string, args ...any) {
 // errStop ends a replay whose machine cannot go on.
 var errStop = errors.New("replay stopped")
 
+// maxDiffers bounds the rows of the state file that a report names.
+const maxDiffers = 10
+
 // Verify proves a data directory that no process has open: every frame of the
 // log and its links, the chain by a replay from the first record into an empty
-// machine, the state file against that replay, and the invariants of the books.
+// machine, each row of the state file against the rows of that replay, a start
+// from the state file against the replay, and the invariants of the books.
+//
 // What does not hold is listed in the report; an error means that the check
-// itself could not be made. progress, if not nil, is told how far it is.
+// itself could not be made. The directory is not changed; a second state file is
+// built in the system's folder for temporary files. progress, if not nil, is
+// told how far the check is.
 func Verify(dir string, progress func(done, total int64)) (Report, error) {
 	var r Report
 	if _, err := os.Stat(filepath.Join(dir, logDir)); err != nil {
@@ -56,93 +63,157 @@ func Verify(dir string, progress func(done, total int64)) (Report, error) {
 	if err != nil {
 		return r, err
 	}
-	err = verify(&r, dir, progress)
-	return r, errors.Join(err, lock.Close())
+	tmp, err := os.MkdirTemp("", "shebao-verify-")
+	if err != nil {
+		return r, errors.Join(fmt.Errorf("ledger: %w", err), lock.Close())
+	}
+	v := verifier{r: &r, log: filepath.Join(dir, logDir), progress: progress}
+	err = v.run(filepath.Join(dir, stateName), filepath.Join(tmp, stateName))
+	return r, errors.Join(err, os.RemoveAll(tmp), lock.Close())
 }
 
-func verify(r *Report, dir string, progress func(done, total int64)) error {
-	path := filepath.Join(dir, stateName)
-	owner, err := store.Owner(path)
+// verifier is one verification.
+type verifier struct {
+	r        *Report
+	log      string
+	progress func(done, total int64)
+
+	state   *store.Store // the state file, nil if it does not open
+	at      store.Position
+	built   *store.Store // what the replay makes of it
+	machine *core.Machine
+	results []ledgerapi.Result
+	records int  // replayed since the last checkpoint of the replay
+	met     bool // the replay came by the state file's position
+}
+
+func (v *verifier) run(state, scratch string) error {
+	owner, err := store.Owner(state)
 	if err != nil {
 		return fmt.Errorf("ledger: the state file says whose ledger this is, and does not read; "+
 			"start the node once without it to build it from the log: %w", err)
 	}
-	r.Region, r.Area = owner.Region, owner.Area
-	owner.ReadOnly = true
-	st, err := store.Open(path, owner)
-	if err != nil {
-		r.problem("state file: %v", err)
-		st = nil
+	v.r.Region, v.r.Area = owner.Region, owner.Area
+	built := owner
+	built.Scratch, owner.ReadOnly = true, true
+	if v.built, err = store.Open(scratch, built); err != nil {
+		return err
 	}
-	var at store.Position
-	if st != nil {
-		if at, err = st.Position(); err != nil {
-			r.problem("state file: %v", err)
-		}
+	if v.state, err = store.Open(state, owner); err != nil {
+		v.r.problem("state file: %v", err)
+		v.state = nil
+	} else if v.at, err = v.state.Position(); err != nil {
+		v.r.problem("state file: %v", err)
 	}
-	r.Checkpoint = at.Index
-	// Both replays read the whole log: the progress runs over both.
-	half := func(part int64) func(done, total int64) {
-		return func(done, total int64) {
-			if progress != nil {
-				progress(done+part*total, 2*total)
-			}
-		}
+	v.r.Checkpoint = v.at.Index
+	if v.replay() && v.state != nil {
+		v.restart()
 	}
-	full := replay(r, filepath.Join(dir, logDir), at, half(0))
-	if st != nil {
-		if full != nil {
-			compare(r, st, full, filepath.Join(dir, logDir), at, half(1))
-		}
-		return st.Close()
+	err = v.built.Close()
+	if v.state != nil {
+		err = errors.Join(err, v.state.Close())
 	}
-	return nil
+	return err
 }
 
-// replay applies the log from its first record and checks the books. It returns
-// nil when the machine could not be brought to the log's end.
-func replay(r *Report, dir string, at store.Position, progress func(done, total int64)) *core.Machine {
-	m := core.New(core.Config{Region: r.Region, Area: r.Area, Volatile: true})
-	var results []ledgerapi.Result
-	met := at.Index == 0
-	scanned, err := replog.Scan(dir, progress, func(e replog.Entry) error {
-		var err error
-		if results, err = m.ApplyBatch(e.Index, e.Data, results[:0]); err != nil {
-			r.problem("entry %d cannot be applied: %v", e.Index, err)
-			return errStop
+// part gives the progress of one of the two passes over the log.
+func (v *verifier) part(n int64) func(done, total int64) {
+	return func(done, total int64) {
+		if v.progress != nil {
+			v.progress(done+n*total, 2*total)
 		}
-		count(r, e.Data, results)
-		if e.Index == at.Index {
-			met = true
-			if m.Head() != at.Head {
-				r.problem("the chain head at entry %d is %x in the log and %x in the state file", e.Index, m.Head(), at.Head)
-			}
-		}
-		return nil
-	})
-	head := m.Head()
+	}
+}
+
+// replay applies the log from its first record, compares the state file on the
+// way, and checks the books. It says whether the machine came to the log's end.
+func (v *verifier) replay() bool {
+	r := v.r
+	v.machine = core.New(core.Config{Region: r.Region, Area: r.Area, Past: v.built})
+	v.met = v.at.Index == 0
+	scanned, err := replog.Scan(v.log, v.part(0), v.apply)
+	head := v.machine.Head()
 	r.Segments, r.Entries, r.Batches, r.Torn = scanned.Segments, scanned.Last, scanned.Batches, scanned.Torn
 	r.Head = hex.EncodeToString(head[:])
 	if err != nil && !errors.Is(err, errStop) {
 		r.problem("log: %v", err)
 	}
-	if !met {
-		r.problem("the state file stands at entry %d, which the log does not hold", at.Index)
+	if !v.met {
+		r.problem("the state file stands at entry %d, which the log does not hold", v.at.Index)
 	}
 	if scanned.Segments > 0 && scanned.First != 1 {
 		r.problem("the log begins with entry %d; the segments before it are missing", scanned.First)
 	}
 	if errors.Is(err, errStop) {
-		return nil
+		return false
 	}
-	if err := m.Check(); err != nil {
+	if err := v.machine.Check(); err != nil {
 		r.problem("invariant: %v", err)
 	}
-	balance(r, m)
-	if err != nil {
+	balance(r, v.machine)
+	return err == nil
+}
+
+// apply is the replay's step for one batch.
+func (v *verifier) apply(e replog.Entry) error {
+	var err error
+	if v.results, err = v.machine.ApplyBatch(e.Index, e.Data, v.results[:0]); err != nil {
+		v.r.problem("entry %d cannot be applied: %v", e.Index, err)
+		return errStop
+	}
+	count(v.r, e.Data, v.results)
+	v.records += len(v.results)
+	if e.Index == v.at.Index {
+		v.met = true
+		if v.machine.Head() != v.at.Head {
+			v.r.problem("the chain head at entry %d is %x in the log and %x in the state file", e.Index, v.machine.Head(), v.at.Head)
+		}
+		if err := v.save(e.Index); err != nil {
+			return err
+		}
+		return v.differ()
+	}
+	if v.records >= defaultRecords {
+		return v.save(e.Index)
+	}
+	return nil
+}
+
+// save writes a checkpoint of the replay.
+func (v *verifier) save(index uint64) error {
+	v.records = 0
+	c := v.machine.Freeze()
+	for !c.Step(freezeStep) {
+	}
+	if err := v.built.Save(store.Position{Index: index, Head: c.Head()}, c.Each); err != nil {
+		return err
+	}
+	v.machine.Release(c)
+	return nil
+}
+
+// differ holds every row of the state file against the replay's.
+func (v *verifier) differ() error {
+	if v.state == nil {
 		return nil
 	}
-	return m
+	n := 0
+	err := store.Differ(v.built, v.state, func(b core.Bucket, key, inLog, inFile []byte) bool {
+		n++
+		switch {
+		case inFile == nil:
+			v.r.problem("state file: row %x of bucket %s is missing", key, b)
+		case inLog == nil:
+			v.r.problem("state file: row %x of bucket %s should not be there", key, b)
+		default:
+			v.r.problem("state file: row %x of bucket %s differs from what the log says", key, b)
+		}
+		return n < maxDiffers
+	})
+	if err != nil {
+		v.r.problem("state file: %v", err)
+	}
+	return nil
 }
 
 // count adds a batch to the report.
@@ -177,38 +248,38 @@ func balance(r *Report, m *core.Machine) {
 	}
 }
 
-// compare restores the checkpoint, replays the log behind it, and holds the
-// outcome against the full replay.
-func compare(r *Report, st *store.Store, full *core.Machine, dir string, at store.Position, progress func(done, total int64)) {
-	m := core.New(core.Config{Region: r.Region, Area: r.Area, Past: st})
-	if at.Index > 0 {
-		if err := st.Load(m.Restore); err != nil {
+// restart does what a start does, restores the checkpoint and replays the log
+// behind it, and holds the outcome against the full replay.
+func (v *verifier) restart() {
+	r := v.r
+	m := core.New(core.Config{Region: r.Region, Area: r.Area, Past: v.state})
+	if v.at.Index > 0 {
+		if err := v.state.Load(m.Restore); err != nil {
 			r.problem("state file: %v", err)
 			return
 		}
-		if m.Applied() != at.Index || m.Head() != at.Head {
-			r.problem("state file: it says entry %d, its rows say entry %d or another chain head", at.Index, m.Applied())
+		if m.Applied() != v.at.Index || m.Head() != v.at.Head {
+			r.problem("state file: it says entry %d, its rows say entry %d or another chain head", v.at.Index, m.Applied())
 			return
 		}
 	}
-	var results []ledgerapi.Result
-	_, err := replog.Scan(dir, progress, func(e replog.Entry) error {
-		if e.Index <= at.Index {
+	_, err := replog.Scan(v.log, v.part(1), func(e replog.Entry) error {
+		if e.Index <= v.at.Index {
 			return nil
 		}
 		var err error
-		if results, err = m.ApplyBatch(e.Index, e.Data, results[:0]); err != nil {
+		if v.results, err = m.ApplyBatch(e.Index, e.Data, v.results[:0]); err != nil {
 			r.problem("entry %d cannot be applied to the state file's checkpoint: %v", e.Index, err)
 		}
 		return err
 	})
 	if err != nil {
-		return
+		return // named in the report already
 	}
-	if m.Head() != full.Head() {
+	if m.Head() != v.machine.Head() {
 		r.problem("checkpoint and tail end in another chain head than the full replay")
 	}
-	if m.Digest() != full.Digest() {
+	if m.Digest() != v.machine.Digest() {
 		r.problem("the state of checkpoint and tail differs from that of the full replay")
 	}
 }

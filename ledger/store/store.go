@@ -72,6 +72,8 @@ type Options struct {
 	Region   si.Region
 	Area     si.AreaCode
 	ReadOnly bool
+	// Scratch files are never synced; they are thrown away.
+	Scratch bool
 }
 
 // Store is an open state file.
@@ -88,7 +90,7 @@ func Open(path string, opt Options) (*Store, error) {
 	}
 	db, err := bolt.Open(path, 0o600, &bolt.Options{
 		Timeout: lockWait, ReadOnly: opt.ReadOnly, FreelistType: bolt.FreelistMapType,
-		InitialMmapSize: mapSize, NoStatistics: true,
+		InitialMmapSize: mapSize, NoStatistics: true, NoSync: opt.Scratch,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("store: open %s: %w", path, err)
@@ -399,6 +401,54 @@ func seekLast(c *bolt.Cursor, prefix []byte) (k, v []byte) {
 		break
 	}
 	return c.Last()
+}
+
+// Differ visits the rows in which two files differ, of all buckets, until visit
+// returns false. A nil value says that the row is not there.
+func Differ(a, b *Store, visit func(b core.Bucket, key, inA, inB []byte) bool) error {
+	return guard(func() error {
+		return a.db.View(func(ta *bolt.Tx) error {
+			return b.db.View(func(tb *bolt.Tx) error {
+				for _, k := range core.Buckets() {
+					name := []byte(k.String())
+					if !differ(ta.Bucket(name).Cursor(), tb.Bucket(name).Cursor(), func(key, inA, inB []byte) bool {
+						return visit(k, key, inA, inB)
+					}) {
+						return nil
+					}
+				}
+				return nil
+			})
+		})
+	})
+}
+
+// differ walks two buckets side by side.
+func differ(a, b *bolt.Cursor, visit func(key, inA, inB []byte) bool) bool {
+	ka, va := a.First()
+	kb, vb := b.First()
+	for ka != nil || kb != nil {
+		order := bytes.Compare(ka, kb)
+		switch {
+		case kb == nil || ka != nil && order < 0:
+			if !visit(ka, va, nil) {
+				return false
+			}
+			ka, va = a.Next()
+		case ka == nil || order > 0:
+			if !visit(kb, nil, vb) {
+				return false
+			}
+			kb, vb = b.Next()
+		default:
+			if !bytes.Equal(va, vb) && !visit(ka, va, vb) {
+				return false
+			}
+			ka, va = a.Next()
+			kb, vb = b.Next()
+		}
+	}
+	return true
 }
 
 // Size is the file's length in bytes.

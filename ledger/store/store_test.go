@@ -278,3 +278,33 @@ func TestParsePosition(t *testing.T) {
 		t.Errorf("parsePosition cut short: %v, want ErrDamaged", err)
 	}
 }
+
+func TestDiffer(t *testing.T) {
+	dir := t.TempDir()
+	a := open(t, filepath.Join(dir, "a"), demo)
+	b := open(t, filepath.Join(dir, "b"), Options{Region: demo.Region, Area: demo.Area, Scratch: true})
+	row := func(b core.Bucket, k, v string) core.Change {
+		return core.Change{Bucket: b, Key: []byte(k), Value: []byte(v)}
+	}
+	same := []core.Change{row(core.BucketMeta, "m", "1"), row(core.BucketJournal, "j", "1")}
+	if err := a.Save(Position{Index: 1}, feed(append(same, row(core.BucketJournal, "k", "1"), row(core.BucketReceipt, "r", ""))...)); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Save(Position{Index: 1}, feed(append(same, row(core.BucketJournal, "i", "2"), row(core.BucketJournal, "k", "2"))...)); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	err := Differ(a, b, func(b core.Bucket, key, inA, inB []byte) bool {
+		got = append(got, fmt.Sprintf("%v %s %s %v %s %v", b, key, inA, inA == nil, inB, inB == nil))
+		return len(got) < 3
+	})
+	want := []string{"jrnl i  true 2 false", "jrnl k 1 false 2 false", "receipt r  false  true"}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("Differ visited %q, %v, want %q", got, err, want)
+	}
+	for _, s := range []*Store{a, b} {
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

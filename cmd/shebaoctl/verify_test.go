@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shebao-pay/shebao/ledger"
+	"github.com/shebao-pay/shebao/si"
+	"github.com/shebao-pay/shebao/si/ledgerapi"
+)
+
+// dataDir is a stopped node's directory with three commands in it.
+func dataDir(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	n, err := ledger.Open(ledger.Config{Dir: dir, Region: 1, Area: 330110, Segment: 64 << 10, Election: 10 * time.Millisecond, MinFree: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		c := ledgerapi.PutTerminal{ID: si.NewPaymentID(time.Now()), Terminal: si.Terminal(i + 1), Bank: 1, State: ledgerapi.TerminalNew}
+		if r, err := n.Do(context.Background(), c); err != nil || r.Code != ledgerapi.OK {
+			t.Fatalf("PutTerminal: %v, %v", r.Code, err)
+		}
+	}
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestVerify(t *testing.T) {
+	dir := dataDir(t)
+	var out, errOut bytes.Buffer
+	if err := run(context.Background(), []string{"verify", "--data", dir}, &out, &errOut); err != nil {
+		t.Fatalf("verify: %v", err)
+	}
+	if got := out.String(); !strings.Contains(got, "3 records") || !strings.Contains(got, "agree") || strings.Contains(got, "PROBLEM") {
+		t.Errorf("verify says:\n%s", got)
+	}
+	if errOut.Len() != 0 {
+		t.Errorf("a short verify drew a bar: %q", errOut.String())
+	}
+}
+
+func TestVerifyJSON(t *testing.T) {
+	dir := dataDir(t)
+	type line struct {
+		OK       bool
+		Batches  uint64
+		Records  uint64
+		Payments uint64
+		Head     string
+		Problems []string
+	}
+	verify := func() (l line, err error) {
+		var out bytes.Buffer
+		err = run(context.Background(), []string{"verify", "--data", dir, "--json"}, &out, io.Discard)
+		if strings.Count(out.String(), "\n") != 1 {
+			t.Fatalf("verify --json printed %q, want one line", out.String())
+		}
+		if err := json.Unmarshal(out.Bytes(), &l); err != nil {
+			t.Fatal(err)
+		}
+		return l, err
+	}
+	l, err := verify()
+	if err != nil || !l.OK || l.Records != 3 || l.Batches == 0 || len(l.Head) != 64 || l.Problems == nil || len(l.Problems) != 0 {
+		t.Errorf("verify --json = %+v, %v", l, err)
+	}
+	path := filepath.Join(dir, "log", "0000000000000001.seg")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[200] ^= 4
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err = verify()
+	if !errors.Is(err, errNotOK) || l.OK || len(l.Problems) == 0 {
+		t.Errorf("verify --json of a damaged log = %+v, %v, want errNotOK", l, err)
+	}
+}
+
+func TestVerifyWithoutLedger(t *testing.T) {
+	if err := run(context.Background(), []string{"verify", "--data", t.TempDir()}, io.Discard, io.Discard); err == nil {
+		t.Error("verify of an empty directory succeeded")
+	}
+	if err := run(context.Background(), []string{"verify", "--dta", "x"}, io.Discard, io.Discard); err == nil {
+		t.Error("an unknown flag was taken")
+	}
+}
+
+func TestProgressBar(t *testing.T) {
+	var out bytes.Buffer
+	p := progress{out: &out}
+	p.set(1, 100)
+	if out.Len() != 0 {
+		t.Errorf("a bar after no time at all: %q", out.String())
+	}
+	p.began = time.Now().Add(-2 * patience)
+	p.set(50, 100)
+	p.end()
+	if !strings.Contains(out.String(), "verify") {
+		t.Errorf("no bar after %v: %q", 2*patience, out.String())
+	}
+}
