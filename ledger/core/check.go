@@ -136,7 +136,7 @@ func (m *Machine) checkPays() error {
 		}
 		if p.live() {
 			live++
-			if pos := m.livePos[slot]; pos == 0 || m.live[pos-1] != slot {
+			if pos := m.holds.at(p.hold).live; pos == 0 || m.live[pos-1] != slot {
 				return fmt.Errorf("payment %s is %s and not in the list of live ones", p.id, p.state)
 			}
 			if p.stan != 0 {
@@ -145,7 +145,7 @@ func (m *Machine) checkPays() error {
 					return fmt.Errorf("payment %s has no trace entry", p.id)
 				}
 			}
-		} else if m.livePos[slot] != 0 {
+		} else if p.hold != 0 && m.holds.at(p.hold).live != 0 {
 			return fmt.Errorf("payment %s is %s and in the list of live ones", p.id, p.state)
 		}
 		if p.state == ledgerapi.PayPosted && p.book <= m.sealed {

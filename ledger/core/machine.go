@@ -42,7 +42,6 @@ type Machine struct {
 	payByID   table[si.PaymentID]
 	holds     pool[hold]
 	live      []uint32 // slots of live payments, in no order
-	livePos   []uint32 // by payment slot: 1 + position in live, 0 if not live
 	byTrace   table[traceKey]
 	items     runs[uint64]
 	blobs     runs[byte]

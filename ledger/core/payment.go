@@ -172,9 +172,6 @@ func (m *Machine) newPay(id si.PaymentID, fp [16]byte, bankNo si.Bank, channel s
 	m.payments++
 	p.id, p.fp, p.bank, p.channel, p.our, p.at, p.no = id, fp, bankNo, channel, our, m.at, m.payments
 	m.payByID.put(id, slot)
-	for int(slot) >= len(m.livePos) {
-		m.livePos = append(m.livePos, 0)
-	}
 	m.touch(classPay, slot)
 	return slot, p
 }
@@ -258,7 +255,7 @@ func (m *Machine) setMemo(h *hold, memo []byte) {
 
 func (m *Machine) addLive(slot uint32, p *pay) {
 	m.live = append(m.live, slot)
-	m.livePos[slot] = uint32(len(m.live))
+	m.holds.at(p.hold).live = uint32(len(m.live))
 	if p.stan != 0 {
 		m.byTrace.put(m.traceOf(slot), slot)
 	}
@@ -268,12 +265,12 @@ func (m *Machine) dropLive(slot uint32, p *pay) {
 	if p.stan != 0 {
 		m.byTrace.del(m.traceOf(slot), slot)
 	}
-	pos := m.livePos[slot]
+	h := m.holds.at(p.hold)
 	last := m.live[len(m.live)-1]
-	m.live[pos-1] = last
-	m.livePos[last] = pos
+	m.live[h.live-1] = last
+	m.holds.at(m.pays.at(last).hold).live = h.live
 	m.live = m.live[:len(m.live)-1]
-	m.livePos[slot] = 0
+	h.live = 0
 }
 
 func (m *Machine) traceOf(slot uint32) traceKey {

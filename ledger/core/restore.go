@@ -192,9 +192,6 @@ func (m *Machine) restorePay(k, r *wire.Reader) error {
 		p.hold = ref
 	}
 	m.payByID.put(p.id, slot)
-	for int(slot) >= len(m.livePos) {
-		m.livePos = append(m.livePos, 0)
-	}
 	if p.live() {
 		if !held {
 			return ErrRows

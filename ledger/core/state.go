@@ -89,6 +89,7 @@ type hold struct {
 	batch    uint32
 	rrn      uint32
 	memo     uint32 // reference to memoLen bytes
+	live     uint32 // 1 + position in machine.live, 0 if the outcome is known
 	memoLen  uint16
 	acq      uint16 // index of machine.acquirers
 	auth     [6]byte
