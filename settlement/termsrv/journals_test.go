@@ -1,0 +1,55 @@
+package termsrv
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestJournalsKeepRecordsInOrder(t *testing.T) {
+	dir := t.TempDir()
+	take := func(j *Journals, first uint64, n int, want uint64) {
+		t.Helper()
+		got, err := j.Take(7, first, records(n))
+		if err != nil || got != want {
+			t.Fatalf("Take(%d, %d records) = %d, %v, want %d", first, n, got, err, want)
+		}
+	}
+	j, err := OpenJournals(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	take(j, 1, 10, 10)
+	take(j, 6, 10, 15) // half of it is held already
+	take(j, 1, 5, 15)  // all of it is
+	if _, err := j.Take(7, 17, records(1)); !errors.Is(err, ErrGap) {
+		t.Errorf("gap: got %v, want ErrGap", err)
+	}
+	if _, err := j.Take(7, 0, records(1)); !errors.Is(err, ErrGap) {
+		t.Errorf("record 0: got %v, want ErrGap", err)
+	}
+	if _, err := j.Take(7, 16, [][]byte{make([]byte, MaxRecord+1)}); err == nil {
+		t.Error("a record past the bound was taken")
+	}
+	take(j, 16, 0, 15)
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// A crash in the middle of the last record: it was never acknowledged.
+	path := filepath.Join(dir, "terminal-7.journal")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, b[:len(b)-1], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if j, err = OpenJournals(dir); err != nil {
+		t.Fatal(err)
+	}
+	take(j, 15, 2, 16)
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
