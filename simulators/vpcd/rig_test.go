@@ -60,7 +60,7 @@ func TestRig(t *testing.T) {
 }
 
 // shortDir is a temporary folder whose path leaves room for a socket's name.
-func shortDir(t *testing.T) string {
+func shortDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "vpcd")
 	if err != nil {

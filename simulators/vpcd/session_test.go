@@ -20,15 +20,15 @@ import (
 
 // desk is a reader of a rig with a card session in it.
 type desk struct {
-	t      *testing.T
+	t      testing.TB
 	rig    *vpcd.Rig
 	reader *pcsc.Reader
 	all    *cardauth.Sessions
 }
 
-func newDesk(t *testing.T) *desk {
+func newDesk(t testing.TB) *desk {
 	t.Helper()
-	rig, err := vpcd.Start(t.Context(), vpcd.Config{Dir: shortDir(t), Readers: 1})
+	rig, err := vpcd.Start(t.Context(), vpcd.Config{Dir: deskDir, Readers: 1})
 	if err != nil {
 		t.Fatalf("Start: %v", err)
 	}
