@@ -2,6 +2,8 @@ package ledger
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -81,4 +83,25 @@ func BenchmarkPay(b *testing.B) {
 			closeNode(b, node)
 		})
 	}
+}
+
+// BenchmarkRestart is a start without a state file: every record of the log is
+// read, checked and applied. One iteration is one record.
+func BenchmarkRestart(b *testing.B) {
+	cfg := testConfig(b.TempDir())
+	cfg.Segment, cfg.CheckpointRecords = 0, 0
+	node := openNode(b, cfg)
+	settle(b, node, b.N)
+	pump(b, node, 64, func(i int) ledgerapi.Command { return payDue(i) })
+	records := node.Stats().Log.Records
+	closeNode(b, node)
+	if err := os.Remove(filepath.Join(cfg.Dir, stateName)); err != nil {
+		b.Fatal(err)
+	}
+	b.ResetTimer()
+	began := time.Now()
+	node = openNode(b, cfg)
+	b.StopTimer()
+	b.ReportMetric(float64(records)/time.Since(began).Seconds(), "records/s")
+	closeNode(b, node)
 }

@@ -56,7 +56,8 @@ func Open(cfg Config) (*Node, error) {
 	if err := cfg.defaults(); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+	// The directory's own name must be as durable as what will stand in it.
+	if err := errors.Join(os.MkdirAll(cfg.Dir, 0o700), replog.Disk.SyncDir(filepath.Dir(cfg.Dir))); err != nil {
 		return nil, fmt.Errorf("ledger: %w", err)
 	}
 	lock, err := lockDir(cfg.Dir)
@@ -131,7 +132,8 @@ func (n *Node) restore() (replog.Position, error) {
 }
 
 // Close takes no more commands, lets those under way end, writes a checkpoint,
-// and gives the directory back.
+// and gives the directory back. Queries must have ended: a question for history
+// that a closed file cannot answer panics rather than say that there is none.
 func (n *Node) Close() error {
 	n.once.Do(func() {
 		close(n.quit)

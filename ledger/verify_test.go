@@ -358,7 +358,7 @@ func TestVerifyStateFlips(t *testing.T) {
 	}
 	rng := rand.New(rand.NewPCG(5, 5))
 	found := 0
-	for range 40 {
+	for range 15 {
 		at := rng.IntN(len(good))
 		for good[at] == 0 { // most of the file has never been written
 			at = rng.IntN(len(good))
@@ -372,7 +372,7 @@ func TestVerifyStateFlips(t *testing.T) {
 			found++
 		}
 	}
-	t.Logf("%d of 40 damaged state files were found out; the others are damaged in pages that are free", found)
+	t.Logf("%d of 15 damaged state files were found out; the others are damaged in pages that are free", found)
 	if found == 0 {
 		t.Error("no damage of the state file was found out")
 	}

@@ -1,8 +1,10 @@
 package replog
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"sync"
 	"time"
@@ -81,7 +83,7 @@ func OpenStore(opt StoreOptions) (*Store, error) {
 	if opt.Fatal == nil {
 		opt.Fatal = func(err error) { panic(err) }
 	}
-	if err := opt.Files.MkdirAll(opt.Dir); err != nil {
+	if err := errors.Join(opt.Files.MkdirAll(opt.Dir), opt.Files.SyncDir(filepath.Dir(opt.Dir))); err != nil {
 		return nil, fmt.Errorf("replog: %w", err)
 	}
 	s := &Store{opt: opt, files: opt.Files}
@@ -291,24 +293,27 @@ func (s *Store) find(index uint64) *segment {
 	return s.segs[i]
 }
 
+// read takes one frame from the file. Where the frames of a segment are known,
+// so is the frame's length; the first one's is read from the frame itself.
 func (s *Store) read(g *segment, index uint64, l *raft.Log) error {
-	off, i := int64(segmentHeader), int(index-g.first)
-	if i > 0 {
-		if i >= len(g.offs) {
-			return &DamageError{Segment: filepath.Base(g.path), Offset: g.end, Index: index, Why: "the chain of frames ends before it"}
+	i := int(index - g.first)
+	off, end := int64(segmentHeader), int64(segmentHeader+frameHeader)
+	switch {
+	case g.offs == nil: // only asked for the first frame
+		var h [4]byte
+		if _, err := g.f.ReadAt(h[:], off); err != nil {
+			return fmt.Errorf("replog: read %s: %w", g.path, err)
 		}
-		off = int64(g.offs[i]) * 8
+		end = off + int64(min(max(binary.LittleEndian.Uint32(h[:]), frameHeader), MaxFrame))
+	case i >= len(g.offs):
+		return &DamageError{Segment: filepath.Base(g.path), Offset: g.end, Index: index, Why: "the chain of frames ends before it"}
+	case i == len(g.offs)-1:
+		off, end = int64(g.offs[i])*8, g.end
+	default:
+		off, end = int64(g.offs[i])*8, int64(g.offs[i+1])*8
 	}
-	var h [4]byte
-	if _, err := g.f.ReadAt(h[:], off); err != nil {
-		return fmt.Errorf("replog: read %s: %w", g.path, err)
-	}
-	n := int(uint32(h[0]) | uint32(h[1])<<8 | uint32(h[2])<<16 | uint32(h[3])<<24)
-	if n < frameHeader || n > MaxFrame {
-		return &DamageError{Segment: filepath.Base(g.path), Offset: off, Index: index, Why: "length out of range"}
-	}
-	b := make([]byte, n)
-	if _, err := g.f.ReadAt(b, off); err != nil {
+	b := make([]byte, end-off)
+	if n, err := g.f.ReadAt(b, off); err != nil && !(errors.Is(err, io.EOF) && n >= frameHeader) {
 		return fmt.Errorf("replog: read %s: %w", g.path, err)
 	}
 	f, _, err := parseFrame(b)
