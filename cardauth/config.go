@@ -41,6 +41,9 @@ type Config struct {
 	// DE55 is a bank's list of tags for its requests, by bank code. A bank
 	// without a list gets the usual one.
 	DE55 map[string][]Tag
+	// Sequence gives the next transaction number of the terminal (9F41), which
+	// must go on when settings change. Nil counts from 1 for these settings.
+	Sequence func() uint32
 	// Random gives unpredictable numbers and session ids: crypto/rand.Reader.
 	Random io.Reader
 	// Seal closes envelopes.
@@ -55,8 +58,7 @@ const (
 
 // Sessions opens the sessions of one terminal, one card after the other.
 type Sessions struct {
-	cfg      Config
-	sequence atomic.Uint32 // 9F41 of the terminal
+	cfg Config
 }
 
 // New checks the settings.
@@ -84,6 +86,10 @@ func New(cfg Config) (*Sessions, error) {
 	}
 	if err := cfg.Terminal.Check(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	if cfg.Sequence == nil {
+		count := new(atomic.Uint32)
+		cfg.Sequence = func() uint32 { return count.Add(1) }
 	}
 	return &Sessions{cfg: cfg}, nil
 }

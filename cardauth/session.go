@@ -183,7 +183,7 @@ func (s *Session) bind() Problem {
 
 // begin starts one EMV transaction.
 func (s *Session) begin(p Purpose, amount si.Fen, now time.Time) (*emv.Transaction, error) {
-	params := emv.Params{Type: 0x31, At: now, Sequence: s.all.sequence.Add(1)}
+	params := emv.Params{Type: 0x31, At: now, Sequence: s.all.cfg.Sequence()}
 	if p == ForPayment {
 		params.Type, params.Amount = 0x00, amount
 	}

@@ -577,7 +577,8 @@ func TestConfigRefuses(t *testing.T) {
 // TestDE55List gives one bank a list of its own.
 func TestDE55List(t *testing.T) {
 	cfg := config(new(sealed))
-	cfg.DE55 = map[string][]cardauth.Tag{"rcb": {emv.TagATC, emv.TagCryptogram}}
+	cfg.DE55 = map[string][]cardauth.Tag{"rcb": {emv.TagATC, emv.TagCryptogram, emv.TagSequence}}
+	cfg.Sequence = func() uint32 { return 1_2345_6789 } // eight digits of it count
 	all, err := cardauth.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -592,8 +593,9 @@ func TestDE55List(t *testing.T) {
 	}
 	s.Read(noon)
 	proof, problem := s.Authorise(cardauth.ForPayment, 1, noon, pin(t))
-	if problem != cardauth.OK || !bytes.HasPrefix(proof.DE55, []byte{0x9F, 0x36, 2, 0, 2, 0x9F, 0x26, 8}) {
-		t.Errorf("DE 55 = %x, problem %d; want 9F36 then 9F26", proof.DE55, problem)
+	if problem != cardauth.OK || !bytes.HasPrefix(proof.DE55, []byte{0x9F, 0x36, 2, 0, 2, 0x9F, 0x26, 8}) ||
+		!bytes.HasSuffix(proof.DE55, []byte{0x9F, 0x41, 4, 0x23, 0x45, 0x67, 0x89}) {
+		t.Errorf("DE 55 = %x, problem %d; want 9F36, 9F26 and 9F41", proof.DE55, problem)
 	}
 }
 

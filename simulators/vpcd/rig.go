@@ -291,9 +291,20 @@ func (r *Rig) ask(req request) (Stats, error) {
 		return Stats{}, ErrClosed
 	}
 	if m.Error != "" {
-		return Stats{}, errors.New(m.Error)
+		return Stats{}, known(m.Error)
 	}
 	return m.Stats, nil
+}
+
+// known gives the error that the child named, one that callers branch on where
+// it is one.
+func known(text string) error {
+	for _, err := range []error{ErrReader, ErrTaken, ErrEmpty} {
+		if text == err.Error() {
+			return err
+		}
+	}
+	return errors.New(text)
 }
 
 // Socket is the path of pcscd's socket, for PCSCLITE_CSOCK_NAME.

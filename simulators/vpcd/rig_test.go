@@ -25,17 +25,17 @@ func TestRig(t *testing.T) {
 	if _, err := os.Stat(rig.Socket()); err != nil {
 		t.Errorf("socket: %v", err)
 	}
-	if _, err := rig.Remove(0); err == nil {
-		t.Error("Remove from an empty reader succeeds")
+	if _, err := rig.Remove(0); !errors.Is(err, vpcd.ErrEmpty) {
+		t.Errorf("Remove from an empty reader: error %v, want ErrEmpty", err)
 	}
 	if err := rig.Insert(1, chipcard.Example(1), chipcard.State{ATC: 41}); err != nil {
 		t.Fatalf("Insert: %v", err)
 	}
-	if err := rig.Insert(1, chipcard.Example(2), chipcard.State{}); err == nil {
-		t.Error("Insert into a taken reader succeeds")
+	if err := rig.Insert(1, chipcard.Example(2), chipcard.State{}); !errors.Is(err, vpcd.ErrTaken) {
+		t.Errorf("Insert into a taken reader: error %v, want ErrTaken", err)
 	}
-	if err := rig.Insert(2, chipcard.Example(2), chipcard.State{}); err == nil {
-		t.Error("Insert into a reader that is not there succeeds")
+	if err := rig.Insert(2, chipcard.Example(2), chipcard.State{}); !errors.Is(err, vpcd.ErrReader) {
+		t.Errorf("Insert into a reader that is not there: error %v, want ErrReader", err)
 	}
 	if err := rig.Insert(0, chipcard.Data{Social: &chipcard.Social{}}, chipcard.State{}); err == nil {
 		t.Error("Insert of a card without data succeeds")
