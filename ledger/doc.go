@@ -6,4 +6,25 @@
 //
 // An answer never leaves before its record is durable. The package sees neither
 // PAN nor PIN; persons are numbers and keyed hashes.
+//
+// # Use
+//
+// [Open] takes a data directory and returns when the node leads and stands at
+// the end of its log. [Node.Do] sends one command and waits; [Node.Submit] is
+// for those who keep many in flight. [Verify] proves the directory of a stopped
+// node.
+//
+// # Caveats
+//
+// [ErrUnknown] is not a refusal: the command may be in the ledger, and the caller
+// asks again by the same id. Every other error means that nothing was written. A
+// command that the rules do not allow is no error at all but a result.
+//
+// A failed write, a failed sync and a broken invariant end the process
+// (Config.Fatal). Nothing is retried on a file whose sync has failed; the next
+// start finds out what is durable.
+//
+// What is on disk: docs/format/ledger-log.md, docs/format/log-segments.md,
+// docs/format/state-bolt.md. Left out: more than one node, and compression of
+// archived segments.
 package ledger

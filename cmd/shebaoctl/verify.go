@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -23,9 +24,11 @@ func verifyCommand() *cobra.Command {
 		Use:   "verify --data DIR",
 		Short: "Prove a ledger offline: log, chain, state file, books",
 		Long: `verify reads every record of a ledger's log that no process has open, replays it
-from the first record into an empty machine, and holds the chain of hashes, the
-state file and the invariants of the books against that replay. It changes
-nothing. It exits with 1 when it finds a problem.`,
+from the first record into an empty machine, and holds the chain of hashes, each
+row of the state file and the invariants of the books against that replay. It
+changes nothing in DIR; it builds a second state file in the system's folder for
+temporary files (TMPDIR), about as large as DIR's. It exits with 1 when it finds
+a problem.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var bar progress
@@ -40,7 +43,7 @@ nothing. It exits with 1 when it finds a problem.`,
 			if asJSON {
 				err = printVerifyJSON(cmd.OutOrStdout(), &r)
 			} else {
-				printVerify(cmd.OutOrStdout(), &r)
+				err = printVerify(cmd.OutOrStdout(), &r)
 			}
 			if err == nil && !r.OK() {
 				err = errNotOK
@@ -75,21 +78,24 @@ func printVerifyJSON(out io.Writer, r *ledger.Report) error {
 	return json.NewEncoder(out).Encode(line)
 }
 
-func printVerify(out io.Writer, r *ledger.Report) {
-	fmt.Fprintf(out, "ledger      %s (region %d)\n", r.Area, r.Region)
-	fmt.Fprintf(out, "log         %d segments, %d entries, %d batches, %d records\n", r.Segments, r.Entries, r.Batches, r.Records)
-	fmt.Fprintf(out, "payments    %d posted\n", r.Payments)
-	fmt.Fprintf(out, "state file  at entry %d\n", r.Checkpoint)
-	fmt.Fprintf(out, "chain head  %s\n", r.Head)
+func printVerify(out io.Writer, r *ledger.Report) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "ledger      %s (region %d)\n", r.Area, r.Region)
+	fmt.Fprintf(&b, "log         %d segments, %d entries, %d batches, %d records\n", r.Segments, r.Entries, r.Batches, r.Records)
+	fmt.Fprintf(&b, "payments    %d posted\n", r.Payments)
+	fmt.Fprintf(&b, "state file  at entry %d\n", r.Checkpoint)
+	fmt.Fprintf(&b, "chain head  %s\n", r.Head)
 	if r.Torn {
-		fmt.Fprintln(out, "note        the log ends in a write that was never acknowledged; the next start cuts it")
+		b.WriteString("note        the log ends in a write that was never acknowledged; the next start cuts it\n")
 	}
 	for _, p := range r.Problems {
-		fmt.Fprintf(out, "PROBLEM     %s\n", p)
+		fmt.Fprintf(&b, "PROBLEM     %s\n", p)
 	}
 	if r.OK() {
-		fmt.Fprintln(out, "ok          log, chain, state file and books agree")
+		b.WriteString("ok          log, chain, state file and books agree\n")
 	}
+	_, err := io.WriteString(out, b.String())
+	return err
 }
 
 // patience is how long a command runs before it shows its progress.
