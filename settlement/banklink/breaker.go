@@ -10,6 +10,7 @@ type Breaker struct {
 	window time.Duration
 	times  []time.Time // of the last time-outs, oldest first
 	open   bool
+	since  time.Time
 	probe  time.Time
 }
 
@@ -43,13 +44,13 @@ func (b *Breaker) TimedOut(now time.Time) (opened bool) {
 	if b.open || len(b.times) < b.count {
 		return false
 	}
-	b.open, b.probe = true, now.Add(b.window)
+	b.open, b.since, b.probe = true, now, now.Add(b.window)
 	return true
 }
 
 // Heard notes a good message. closed is true when it closed the breaker.
 func (b *Breaker) Heard(now time.Time) (closed bool) {
-	if !b.open || now.Before(b.probe.Add(-b.window/2)) {
+	if !b.open || now.Sub(b.since) < b.window/2 {
 		return false // so soon after the time-outs one answer says little
 	}
 	b.open, b.times = false, b.times[:0]

@@ -48,7 +48,7 @@ type Link struct {
 	prof    *profile.Profile
 	term    profile.VirtualTerminal // POS
 	addrs   []string
-	ring    *keyring
+	ring    keyring
 	session *Session
 	numbers numbers
 
@@ -67,14 +67,12 @@ type Link struct {
 	wake    chan struct{}
 
 	// Of the run goroutine alone.
-	conn    *conn
-	dial    context.CancelFunc
-	dialed  sync.WaitGroup
-	tries   int // of addresses
-	counted bool
-	keyless bool // signed on, waiting for its turn to ask for keys
-	gotPIN  bool
-	gotMAC  bool
+	conn   *conn
+	dial   context.CancelFunc
+	dialed sync.WaitGroup
+	tries  int // of addresses
+	gotPIN bool
+	gotMAC bool
 }
 
 // input is what the run goroutine is told. conn is nil for what does not come
@@ -123,7 +121,6 @@ func (l *Link) run(ctx context.Context) {
 				l.step(ctx, InHeard)
 			}
 			l.expire()
-			l.askKeys(ctx)
 			if l.session.State() == Draining && l.idle() {
 				l.step(ctx, InIdle)
 			}
@@ -182,7 +179,7 @@ func (l *Link) do(ctx context.Context, a Act) {
 	case ActHang:
 		l.hang()
 	case ActSignOn:
-		l.gotPIN, l.gotMAC, l.keyless = false, false, false
+		l.gotPIN, l.gotMAC = false, false
 		l.sendNet(profile.SignOn, false)
 	case ActKeys:
 		l.sendNet(profile.KeyReset, true)
@@ -243,8 +240,6 @@ func (l *Link) hang() {
 		l.conn.close()
 		l.conn = nil
 	}
-	l.keyless = false
-	l.ring.done(l)
 	l.unqueue(errClosed)
 	for {
 		l.mu.Lock()
@@ -288,11 +283,6 @@ func (l *Link) notSent(r *Request, err error, late bool) {
 
 // rise opens the link to requests.
 func (l *Link) rise() {
-	l.ring.done(l)
-	if !l.counted {
-		l.counted = true
-		l.ring.use(1)
-	}
 	ev := Event{Kind: LinkUp, Link: l.n}
 	copy(ev.Acq[:], l.acq())
 	l.mu.Lock()
@@ -311,10 +301,6 @@ func (l *Link) acq() string {
 
 // fall closes it. What is under way goes on.
 func (l *Link) fall() {
-	if l.counted {
-		l.counted = false
-		l.ring.use(-1)
-	}
 	l.mu.Lock()
 	l.up = false
 	l.mu.Unlock()

@@ -42,8 +42,7 @@ func (l *Link) signedOn(ctx context.Context, n *netIn, ok bool) {
 		return
 	}
 	if l.prof.Dialect != profile.POS {
-		l.keyless = true
-		l.askKeys(ctx)
+		l.step(ctx, InNeedKeys) // a link has keys of its own, new with each sign-on
 		return
 	}
 	if b, ok := bankmsg.Batch(&n.msg); ok {
@@ -57,21 +56,6 @@ func (l *Link) signedOn(ctx context.Context, n *netIn, ok bool) {
 		return
 	}
 	l.step(ctx, InSignedOn)
-}
-
-// askKeys goes on after a CUPS sign-on: with the keys of a link that is up, or,
-// when there is none, with new ones. Links ask one after another, so that both
-// sides agree which keys are the last.
-func (l *Link) askKeys(ctx context.Context) {
-	switch {
-	case !l.keyless || l.session.State() != SigningOn:
-	case l.ring.shared():
-		l.keyless = false
-		l.step(ctx, InSignedOn)
-	case l.ring.claim(l):
-		l.keyless = false
-		l.step(ctx, InNeedKeys)
-	}
 }
 
 // keysOfSignOn imports the keys of a POS sign-on answer. Keys that do not check

@@ -85,11 +85,10 @@ func New(cfg Config) (*Pool, error) {
 	if n == 0 || n > MaxLinks {
 		return nil, fmt.Errorf("banklink: bank %s would have %d links; 1 to %d are possible", prof.Code, n, MaxLinks)
 	}
-	shared := &keyring{}
 	t := prof.Timers
 	for i := range n {
 		l := &Link{
-			n: uint8(i), pool: p, codec: cfg.Codec.For(bankmsg.HubLink), prof: prof, addrs: cfg.Addrs, ring: shared,
+			n: uint8(i), pool: p, codec: cfg.Codec.For(bankmsg.HubLink), prof: prof, addrs: cfg.Addrs,
 			session: NewSession(Times{
 				Connect: t.Connect, SignOn: t.SignOn, EchoIdle: t.EchoIdle, Drain: max(t.Reply, t.ReversalReply),
 				ReconnectMin: t.ReconnectMin, ReconnectMost: t.ReconnectMost, BadReplies: prof.Limits.BadReplies,
@@ -98,7 +97,7 @@ func New(cfg Config) (*Pool, error) {
 			pending: newPending(2*prof.Limits.InFlight + batchMost),
 		}
 		if prof.Dialect == profile.POS {
-			l.term, l.ring = prof.Terminals[i], &keyring{}
+			l.term = prof.Terminals[i]
 		} else {
 			l.addrs = append(append([]string(nil), cfg.Addrs[i:]...), cfg.Addrs[:i]...)
 		}
