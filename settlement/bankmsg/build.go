@@ -37,7 +37,7 @@ func (c *Codec) Reversal(m *Message, r *ReversalRequest) error {
 		return refuse(4, whyAmount)
 	}
 	if len(r.Reason) != 2 {
-		return refuse(39, "a reversal needs a reason")
+		return refuseText(39, "a reversal needs a reason")
 	}
 	card := CardPart{PAN: r.PAN, PSN: r.PSN, Expiry: r.Expiry, DE55: r.EMV}
 	s := &source{place: r.Place, stan: r.STAN, rrn: &r.RRN, de7: &r.NewDE7, at: r.At, amount: r.Amount, card: &card,
@@ -130,7 +130,7 @@ func (c *Codec) set(m *Message, r *rule, de int, s *source) error {
 		}
 	case 11:
 		if s.stan == 0 || s.stan > 999_999 {
-			return refuse(11, "must be 1 to 999999")
+			return refuseText(11, "must be 1 to 999999")
 		}
 		m.SetNumber(11, uint64(s.stan), 6)
 	case 12:
@@ -149,7 +149,7 @@ func (c *Codec) set(m *Message, r *rule, de int, s *source) error {
 		m.SetString(53, keyChoice(s.pinKey))
 	case 60:
 		if s.place.Batch > 999_999 {
-			return refuse(60, "batch number over six digits")
+			return refuseText(60, "batch number over six digits")
 		}
 		c.setFunction(m, r, s.place.Batch)
 	case 61:

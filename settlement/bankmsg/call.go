@@ -55,12 +55,12 @@ func (c *Codec) ReadCall(m *Message, in *Inbound, today si.BusinessDate, b *Bank
 	copy(b.Serial[:], m.Field(37))
 	copy(b.Reason[:], m.Field(39))
 	if !validTime(b.DE7, today) {
-		return refuse(7, "is no date and time")
+		return refuseText(7, "is no date and time")
 	}
 	if f := m.Field(15); f != nil {
 		d, ok := nearDate(f, today, callDrift)
 		if !ok {
-			return refuse(15, "is no date near ours")
+			return refuseText(15, "is no date near ours")
 		}
 		b.Date = d
 	}
@@ -80,31 +80,31 @@ func (b *BankCall) record(de int, tag string, v []byte) (err error) {
 	switch tag {
 	case RecNotice:
 		if b.Notice, err = si.ParseNoticeNo(string(v)); err != nil {
-			return refuse(de, "notice number is not 20 digits with good check digits")
+			return refuseText(de, "notice number is not 20 digits with good check digits")
 		}
 	case RecID:
 		if b.ID, err = si.ParseIDNumber(string(v)); err != nil || b.Kind != profile.Inquiry {
-			return refuse(de, "no ID number that fits this message")
+			return refuseText(de, "no ID number that fits this message")
 		}
 	case RecChannel:
 		ch, ok := channels[string(v)]
 		if !ok {
-			return refuse(de, "channel is none of CTR, EBK, MOB")
+			return refuseText(de, "channel is none of CTR, EBK, MOB")
 		}
 		b.Channel = ch
 	case RecTeller:
 		if len(v) == 0 || len(v) > 16 || !allOf(v, isPrint) {
-			return refuse(de, "teller is not 1 to 16 printable characters")
+			return refuseText(de, "teller is not 1 to 16 printable characters")
 		}
 		b.Teller = string(v)
 	case RecOriginal:
 		o, ok := parseOriginal(v)
 		if !ok {
-			return refuse(de, "original data is not 42 digits")
+			return refuseText(de, "original data is not 42 digits")
 		}
 		b.Original = o
 	default:
-		return refuse(de, "record of an unknown tag")
+		return refuseText(de, "record of an unknown tag")
 	}
 	return nil
 }
@@ -115,25 +115,25 @@ func (c *Codec) checkCall(m *Message, b *BankCall) error {
 	switch b.Kind {
 	case profile.Inquiry:
 		if (b.Notice == 0) == b.ID.IsZero() {
-			return refuse(de, "needs either a notice number or an ID number")
+			return refuseText(de, "needs either a notice number or an ID number")
 		}
 	case profile.NoticePay:
 		if b.Notice == 0 {
-			return refuse(de, "needs a notice number")
+			return refuseText(de, "needs a notice number")
 		}
 		if b.Amount <= 0 {
-			return refuse(4, "must be over zero")
+			return refuseText(4, "must be over zero")
 		}
 	case profile.PayStatus, profile.PayReversal:
 		if f := m.Field(90); f != nil {
 			o, ok := parseOriginal(f)
 			if !ok {
-				return refuse(90, "original data is not 42 digits")
+				return refuseText(90, "original data is not 42 digits")
 			}
 			b.Original = o
 		}
 		if b.Original.MTI == 0 {
-			return refuse(de, "needs the original data")
+			return refuseText(de, "needs the original data")
 		}
 	}
 	return nil
@@ -257,7 +257,7 @@ func (a *BankAnswer) records() ([]byte, error) {
 	if a.Name != "" {
 		gb, err := simplifiedchinese.GB18030.NewEncoder().String(a.Name)
 		if err != nil {
-			return nil, refuse(0, "name does not fit GB 18030")
+			return nil, refuseText(0, "name does not fit GB 18030")
 		}
 		add(RecName, gb)
 	}

@@ -1,6 +1,7 @@
 package bankmsg
 
 import (
+	"encoding/binary"
 	"fmt"
 	"sort"
 	"strconv"
@@ -27,6 +28,7 @@ type Codec struct {
 	rules  [profile.KindEnd][2]*rule // request, reply
 	byType [256][]*rule              // by the two middle digits of the type
 	most   uint64                    // largest DE 4
+	limit  string                    // most as twelve digits
 }
 
 // rule is one field list compiled.
@@ -48,14 +50,40 @@ type rule struct {
 	fixed     []fixedValue
 }
 
+// fixedValue is a value that never changes. Up to eight bytes are compared as
+// one number.
 type fixedValue struct {
 	de    int
 	value string
+	word  uint64
+	mask  uint64
+}
+
+func newFixed(de int, v string) fixedValue {
+	f := fixedValue{de: de, value: v}
+	if len(v) <= 8 {
+		var b [8]byte
+		copy(b[:], v)
+		f.word, f.mask = binary.LittleEndian.Uint64(b[:]), 1<<(8*len(v))-1
+	}
+	return f
+}
+
+// is tells whether the element, if present, has the value.
+func (f *fixedValue) is(m *Message) bool {
+	if !m.bits.has(f.de) {
+		return true
+	}
+	at, n := m.off[f.de], int(m.n[f.de])
+	if f.mask != 0 {
+		return n == len(f.value) && binary.LittleEndian.Uint64(m.arena[at:])&f.mask == f.word
+	}
+	return string(m.arena[at:int(at)+n]) == f.value
 }
 
 // Compile makes the codec of a profile that profile.Load accepted.
 func Compile(p *profile.Profile) (*Codec, error) {
-	c := &Codec{p: p, most: uint64(p.Limits.MaxAmount)}
+	c := &Codec{p: p, most: uint64(p.Limits.MaxAmount), limit: fmt.Sprintf("%012d", p.Limits.MaxAmount)}
 	for de, f := range p.Fields {
 		if f.Length == 0 || de < 2 {
 			continue
@@ -64,7 +92,7 @@ func Compile(p *profile.Profile) (*Codec, error) {
 			return nil, fmt.Errorf("bankmsg: profile %s: field %d has no content or encoding", p.Code, de)
 		}
 		c.fields[de] = element{enc: f.Encoding, content: f.Content, max: f.Length,
-			digits: f.LengthDigits, bcd: f.LengthBCD, separator: p.TrackSeparator}
+			halves: f.Encoding == profile.BCD || f.Encoding == profile.LBCD, digits: f.LengthDigits, bcd: f.LengthBCD, separator: p.TrackSeparator}
 	}
 	for k := profile.Kind(1); k < profile.KindEnd; k++ {
 		for i, r := range []*profile.MessageRule{&p.Rules[k].Request, &p.Rules[k].Reply} {
@@ -121,7 +149,7 @@ func (c *Codec) compileRule(k profile.Kind, reply bool, r *profile.MessageRule) 
 		cr.drop.set(de)
 	}
 	for de, v := range r.Fixed {
-		cr.fixed = append(cr.fixed, fixedValue{de, v})
+		cr.fixed = append(cr.fixed, newFixed(de, v))
 	}
 	sort.Slice(cr.fixed, func(i, j int) bool { return cr.fixed[i].de < cr.fixed[j].de })
 	return cr, nil

@@ -2,6 +2,7 @@ package bankmsg
 
 import (
 	"encoding/binary"
+	"math/bits"
 
 	"github.com/shebao-pay/shebao/settlement/profile"
 )
@@ -20,34 +21,8 @@ func (c *Codec) Decode(frame []byte, m *Message, in *Inbound) error {
 	if err != nil {
 		return err
 	}
-	rest := body[n:]
-	for left := set; ; {
-		de := left.first()
-		if de == 0 {
-			break
-		}
-		left.clear(de)
-		e := &c.fields[de]
-		if e.max == 0 {
-			return refuse(de, whyUnknown)
-		}
-		if de == c.p.MACField {
-			if len(rest) != 8 {
-				return refuse(de, whyLength)
-			}
-			in.HasMAC = true
-			copy(in.MAC[:], rest)
-			rest = nil
-			break
-		}
-		n, why := e.decode(rest, m, de)
-		if why != "" {
-			return refuse(de, why)
-		}
-		rest = rest[n:]
-	}
-	if len(rest) > 0 {
-		return refuse(1, "bytes left over after the last field")
+	if err := c.readFields(body[n:], m, in, &set); err != nil {
+		return err
 	}
 	r := c.find(m, bankSends)
 	if r == nil {
@@ -83,6 +58,44 @@ func (c *Codec) Decode(frame []byte, m *Message, in *Inbound) error {
 		in.text = c.selectedText(in.text, m, r.kind)
 		in.MACIn = in.text
 	}
+	return nil
+}
+
+// readFields reads every element of the set, to the last byte.
+func (c *Codec) readFields(rest []byte, m *Message, in *Inbound, set *bitmap) error {
+	used := 0
+	for i, word := range set {
+		for word != 0 {
+			lead := bits.LeadingZeros64(word)
+			word &^= 1 << 63 >> (lead & 63)
+			de := i*64 + lead + 1
+			e := &c.fields[de]
+			if e.max == 0 {
+				return refuse(de, whyUnknown)
+			}
+			if de == c.p.MACField { // it is the last
+				if len(rest) != len(in.MAC) {
+					return refuse(de, whyLength)
+				}
+				in.HasMAC = true
+				copy(in.MAC[:], rest)
+				m.bits, m.used = *set, uint16(used)
+				m.bits.clear(de)
+				return nil
+			}
+			n, size, why := e.decode(rest, m.arena[used:])
+			if why != ok {
+				return refuse(de, why)
+			}
+			m.off[de], m.n[de] = uint16(used), uint16(size)
+			used += size
+			rest = rest[n:]
+		}
+	}
+	if len(rest) > 0 {
+		return refuse(1, whyLeftOver)
+	}
+	m.bits, m.used = *set, uint16(used)
 	return nil
 }
 
@@ -123,7 +136,7 @@ func (c *Codec) readType(body []byte, m *Message) (set bitmap, n int, err error)
 		return set, n, nil
 	}
 	if c.p.Dialect == profile.POS {
-		return set, 0, refuse(1, "a second bitmap, where 64 fields are all there are")
+		return set, 0, refuse(1, whySecondBitmap)
 	}
 	if len(body) < n+8 {
 		return set, 0, refuse(1, whyShort)
@@ -131,10 +144,10 @@ func (c *Codec) readType(body []byte, m *Message) (set bitmap, n int, err error)
 	set[0] &^= 1 << 63
 	set[1] = binary.BigEndian.Uint64(body[n:])
 	if set[1] == 0 {
-		return set, 0, refuse(1, "an empty second bitmap")
+		return set, 0, refuse(1, whyEmptyBitmap)
 	}
 	if set[1]>>63 == 1 {
-		return set, 0, refuse(65, "a third bitmap")
+		return set, 0, refuse(65, whyThirdBitmap)
 	}
 	return set, n + 8, nil
 }

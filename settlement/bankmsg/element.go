@@ -1,6 +1,8 @@
 package bankmsg
 
 import (
+	"encoding/binary"
+
 	"github.com/shebao-pay/shebao/settlement/profile"
 )
 
@@ -8,184 +10,140 @@ import (
 type element struct {
 	enc       profile.Encoding
 	content   profile.Content
+	halves    bool // BCD or LBCD
 	bcd       bool // the length is BCD
 	digits    int  // of the length, 0 for a fixed length
 	max       int  // fixed or largest length in characters, digits or bytes
 	separator byte // of a track in ASCII
 }
 
-// Character classes.
-const (
-	isDigit = 1 << iota
-	isAlnum
-	isPrint
-)
+// maxElement is the longest wire form of one element: 999 bytes and the three
+// digits of their length.
+const maxElement = 1002
 
-// classOf gives the classes of a byte, pairOf the two digits that a BCD byte
-// stands for (0 when a half byte is over 9).
-var (
-	classOf [256]uint8
-	pairOf  [256]uint16
-)
-
-func init() {
-	for i := range classOf {
-		b := byte(i)
-		digit := b >= '0' && b <= '9'
-		if digit {
-			classOf[i] |= isDigit
-		}
-		if digit || b >= 'A' && b <= 'Z' || b >= 'a' && b <= 'z' {
-			classOf[i] |= isAlnum
-		}
-		if b >= ' ' && b <= '~' {
-			classOf[i] |= isPrint
-		}
-		if b>>4 <= 9 && b&15 <= 9 {
-			pairOf[i] = uint16('0'+b>>4)<<8 | uint16('0'+b&15)
-		}
-	}
-}
-
-// allOf tells whether every byte is of the class.
-func allOf(b []byte, class uint8) bool {
-	var all uint8 = 0xFF
-	for _, c := range b {
-		all &= classOf[c]
-	}
-	return all&class != 0 || len(b) == 0
-}
-
-// The reasons that refuse a field. They are constants so that the path of a
-// good message makes no garbage.
-const (
-	whyShort     = "cut short"
-	whyLength    = "length out of range"
-	whyLenForm   = "length is not digits"
-	whyDigits    = "not digits"
-	whyPad       = "padding half byte is not 0"
-	whyAlnum     = "not letters and digits"
-	whyPrint     = "not printable"
-	whyTrack     = "not a track"
-	whySign      = "not C or D and digits"
-	whyTLV       = "not well-formed BER-TLV"
-	whyRecords   = "not well-formed records"
-	whyAmount    = "over the limit of the profile"
-	whyUnknown   = "not defined by the profile"
-	whyNot       = "does not belong in this message"
-	whyMissing   = "missing"
-	whyFixed     = "not the value that the profile fixes"
-	whyBare      = "missing from an approval"
-	whyArena     = "message too large"
-	whyUnmatched = "no message of the profile from this side"
-)
-
-// encode appends the field; why is empty when it fits.
-func (e *element) encode(dst, v []byte) (out []byte, why string) {
+// encode writes the field to dst, which has room for maxElement bytes.
+func (e *element) encode(dst, v []byte) (n int, why reason) {
 	if len(v) == 0 || len(v) > e.max || e.digits == 0 && len(v) != e.max {
-		return dst, whyLength
+		return 0, whyLength
 	}
-	if why := e.check(v); why != "" {
-		return dst, why
-	}
-	dst = e.appendLength(dst, len(v))
-	switch e.enc {
-	case profile.BCD, profile.LBCD:
-		return e.appendHalfBytes(dst, v), ""
-	case profile.ASCII:
-		at := len(dst)
-		dst = append(dst, v...)
-		if e.content == profile.Track && e.separator != 'D' {
-			for i := at; i < len(dst); i++ {
-				if dst[i] == 'D' {
-					dst[i] = e.separator
-				}
-			}
-		}
-		return dst, ""
-	}
-	return append(dst, v...), ""
-}
-
-func (e *element) appendLength(dst []byte, n int) []byte {
-	if e.bcd {
-		switch e.digits {
-		case 2:
-			return append(dst, byte(n/10<<4|n%10))
-		case 3:
-			return append(dst, byte(n/100), byte(n/10%10<<4|n%10))
-		}
-	}
-	switch e.digits {
-	case 2:
-		return append(dst, byte('0'+n/10), byte('0'+n%10))
-	case 3:
-		return append(dst, byte('0'+n/100), byte('0'+n/10%10), byte('0'+n%10))
-	}
-	return dst
-}
-
-// half is the half byte of a digit or of the separator D.
-func half(c byte) byte {
-	if c == 'D' {
-		return 0xD
-	}
-	return c & 15
-}
-
-func (e *element) appendHalfBytes(dst, v []byte) []byte {
-	if len(v)&1 == 1 && e.enc == profile.BCD {
-		dst = append(dst, half(v[0]))
-		v = v[1:]
-	}
-	for ; len(v) >= 2; v = v[2:] {
-		dst = append(dst, half(v[0])<<4|half(v[1]))
-	}
-	if len(v) == 1 {
-		dst = append(dst, half(v[0])<<4)
-	}
-	return dst
-}
-
-// decode reads the field at the beginning of src into the message and gives the
-// bytes it took; why is empty when it fits.
-func (e *element) decode(src []byte, m *Message, de int) (n int, why string) {
-	size := e.max
 	if e.digits > 0 {
-		if size, n, why = e.length(src); why != "" {
-			return 0, why
-		}
-		if size == 0 || size > e.max {
-			return 0, whyLength
-		}
-	}
-	bytes := size
-	halves := e.enc == profile.BCD || e.enc == profile.LBCD
-	if halves {
-		bytes = (size + 1) / 2
-	}
-	if len(src)-n < bytes {
-		return 0, whyShort
-	}
-	src = src[n : n+bytes]
-	v := m.reserve(de, size)
-	if v == nil {
-		return 0, whyArena
+		n = e.putLength(dst, len(v))
+		dst = dst[n:]
 	}
 	switch {
 	case e.content == profile.Track:
-		why = e.readTrack(v, src, halves)
-	case halves:
-		why = e.readDigits(v, src)
-	default:
-		copy(v, src)
-		why = e.check(v)
+		return n + e.putTrack(dst, v), checkTrack(v)
+	case e.halves:
+		return n + (len(v)+1)/2, e.putDigits(dst, v)
 	}
-	return n + bytes, why
+	return n + copy(dst, v), e.check(v)
+}
+
+func (e *element) putLength(dst []byte, n int) int {
+	switch {
+	case e.bcd && e.digits == 2:
+		dst[0] = byte(n/10<<4 | n%10)
+		return 1
+	case e.bcd:
+		dst[0], dst[1] = byte(n/100), byte(n/10%10<<4|n%10)
+		return 2
+	case e.digits == 2:
+		dst[0], dst[1] = byte('0'+n/10), byte('0'+n%10)
+		return 2
+	}
+	dst[0], dst[1], dst[2] = byte('0'+n/100), byte('0'+n/10%10), byte('0'+n%10)
+	return 3
+}
+
+// putDigits packs two digits into a byte.
+func (e *element) putDigits(dst, v []byte) reason {
+	if len(v)&1 == 1 && e.enc == profile.BCD {
+		if classOf[v[0]]&isDigit == 0 {
+			return whyDigits
+		}
+		dst[0] = v[0] & 15
+		v, dst = v[1:], dst[1:]
+	}
+	for ; len(v) >= 8; v, dst = v[8:], dst[4:] {
+		x := binary.BigEndian.Uint64(v)
+		if !eightDigits(x) {
+			return whyDigits
+		}
+		binary.BigEndian.PutUint32(dst, packEight(x))
+	}
+	for ; len(v) >= 2; v, dst = v[2:], dst[1:] {
+		if classOf[v[0]]&classOf[v[1]]&isDigit == 0 {
+			return whyDigits
+		}
+		dst[0] = v[0]<<4 | v[1]&15
+	}
+	if len(v) == 1 {
+		if classOf[v[0]]&isDigit == 0 {
+			return whyDigits
+		}
+		dst[0] = v[0] << 4
+	}
+	return ok
+}
+
+// putTrack writes a track, whose form is checked apart.
+func (e *element) putTrack(dst, v []byte) int {
+	if !e.halves {
+		copy(dst, v)
+		for i, c := range v {
+			if c == 'D' {
+				dst[i] = e.separator
+			}
+		}
+		return len(v)
+	}
+	n := len(v) / 2
+	for i := 0; i < n; i++ {
+		dst[i] = halfOf[v[2*i]]<<4 | halfOf[v[2*i+1]]&15
+	}
+	if len(v)&1 == 1 {
+		dst[n] = halfOf[v[2*n]] << 4
+		n++
+	}
+	return n
+}
+
+// decode reads the field at the beginning of src and writes its logical value
+// to dst. It gives the bytes it took of src and those it wrote.
+func (e *element) decode(src, dst []byte) (n, size int, why reason) {
+	size = e.max
+	if e.digits > 0 {
+		if size, n, why = e.length(src); why != ok {
+			return 0, 0, why
+		}
+		if size == 0 || size > e.max {
+			return 0, 0, whyLength
+		}
+	}
+	bytes := size
+	if e.halves {
+		bytes = (size + 1) / 2
+	}
+	if len(src)-n < bytes {
+		return 0, 0, whyShort
+	}
+	if len(dst) < size {
+		return 0, 0, whyArena
+	}
+	src, dst = src[n:n+bytes], dst[:size]
+	n += bytes
+	switch {
+	case e.content == profile.Track:
+		return n, size, e.readTrack(dst, src)
+	case e.halves:
+		return n, size, e.readDigits(dst, src)
+	}
+	copy(dst, src)
+	return n, size, e.check(dst)
 }
 
 // length reads the length of a variable field: its value and its bytes.
-func (e *element) length(src []byte) (v, n int, why string) {
+func (e *element) length(src []byte) (v, n int, why reason) {
 	if e.bcd {
 		n = (e.digits + 1) / 2
 		if len(src) < n {
@@ -197,7 +155,7 @@ func (e *element) length(src []byte) (v, n int, why string) {
 			}
 			v = v*100 + int(b>>4)*10 + int(b&15)
 		}
-		return v, n, ""
+		return v, n, ok
 	}
 	if len(src) < e.digits {
 		return 0, 0, whyShort
@@ -208,15 +166,18 @@ func (e *element) length(src []byte) (v, n int, why string) {
 		}
 		v = v*10 + int(b-'0')
 	}
-	return v, e.digits, ""
+	return v, e.digits, ok
 }
 
 // readDigits unpacks half bytes that must all be digits; len(v) says how many.
-func (e *element) readDigits(v, src []byte) string {
+func (e *element) readDigits(v, src []byte) reason {
 	if len(v)&1 == 1 {
 		if e.enc == profile.BCD {
+			if src[0]>>4 != 0 {
+				return whyPad
+			}
 			if src[0] > 9 {
-				return padOrDigit(src[0] >> 4)
+				return whyDigits
 			}
 			v[0] = '0' + src[0]
 			v, src = v[1:], src[1:]
@@ -232,78 +193,73 @@ func (e *element) readDigits(v, src []byte) string {
 			v, src = v[:len(v)-1], src[:len(src)-1]
 		}
 	}
+	for ; len(src) >= 4; v, src = v[8:], src[4:] {
+		u := binary.BigEndian.Uint32(src)
+		if !halvesAreDigits(u) {
+			return whyDigits
+		}
+		binary.BigEndian.PutUint64(v, unpackEight(u))
+	}
 	for i, b := range src {
 		p := pairOf[b]
-		if p == 0 {
+		if p&notDigits != 0 {
 			return whyDigits
 		}
 		v[2*i], v[2*i+1] = byte(p>>8), byte(p)
 	}
-	return ""
-}
-
-func padOrDigit(high byte) string {
-	if high != 0 {
-		return whyPad
-	}
-	return whyDigits
+	return ok
 }
 
 // readTrack unpacks digits with one separator.
-func (e *element) readTrack(v, src []byte, halves bool) string {
-	if !halves {
+func (e *element) readTrack(v, src []byte) reason {
+	if !e.halves {
 		for i, b := range src {
-			switch {
-			case b == e.separator:
-				v[i] = 'D'
-			case classOf[b]&isDigit == 0:
+			if b == 'D' && e.separator != 'D' {
 				return whyTrack
-			default:
-				v[i] = b
 			}
+			if b == e.separator {
+				b = 'D'
+			}
+			v[i] = b
 		}
 		return checkTrack(v)
 	}
-	for i := range v {
-		h := src[i/2] >> 4
-		if i&1 == 1 {
-			h = src[i/2] & 15
-		}
-		switch {
-		case h <= 9:
-			v[i] = '0' + h
-		case h == 0xD:
-			v[i] = 'D'
-		default:
-			return whyTrack
-		}
+	n := len(v) / 2
+	for i, b := range src[:n] {
+		p := pairOf[b]
+		v[2*i], v[2*i+1] = byte(p>>8)&^0x80, byte(p)&^0x80
 	}
-	if len(v)&1 == 1 && src[len(src)-1]&15 != 0 {
-		return whyPad
+	if len(v)&1 == 1 {
+		if src[n]&15 != 0 {
+			return whyPad
+		}
+		v[2*n] = byte(pairOf[src[n]]>>8) &^ 0x80
 	}
 	return checkTrack(v)
 }
 
-func checkTrack(v []byte) string {
+func checkTrack(v []byte) reason {
 	separators := 0
 	for _, c := range v {
-		if c == 'D' {
+		h := halfOf[c]
+		if h > 9 {
+			if h != 0xD {
+				return whyTrack
+			}
 			separators++
-		} else if classOf[c]&isDigit == 0 {
-			return whyTrack
 		}
 	}
 	if separators != 1 {
 		return whyTrack
 	}
-	return ""
+	return ok
 }
 
-// check tests the logical value against the content.
-func (e *element) check(v []byte) string {
+// check tests a logical value that stands on the wire as it is.
+func (e *element) check(v []byte) reason {
 	switch e.content {
 	case profile.Digits:
-		if !allOf(v, isDigit) {
+		if !allDigits(v) {
 			return whyDigits
 		}
 	case profile.Alphanumeric:
@@ -315,13 +271,11 @@ func (e *element) check(v []byte) string {
 			return whyAlnum
 		}
 	case profile.Printable:
-		if !allOf(v, isPrint) {
+		if !allPrint(v) {
 			return whyPrint
 		}
-	case profile.Track:
-		return checkTrack(v)
 	case profile.SignedNumber:
-		if len(v) < 2 || v[0] != 'C' && v[0] != 'D' || !allOf(v[1:], isDigit) {
+		if len(v) < 2 || v[0] != 'C' && v[0] != 'D' || !allDigits(v[1:]) {
 			return whySign
 		}
 	case profile.ICC:
@@ -333,5 +287,5 @@ func (e *element) check(v []byte) string {
 			return whyRecords
 		}
 	}
-	return ""
+	return ok
 }

@@ -2,6 +2,7 @@ package bankmsg
 
 import (
 	"encoding/binary"
+	"math/bits"
 
 	"github.com/shebao-pay/shebao/settlement/profile"
 )
@@ -47,32 +48,39 @@ func (c *Codec) encode(f *Frame, k profile.Kind, reply bool, m *Message, routing
 	if err := c.checkValues(r, m); err != nil {
 		return err
 	}
-	b := c.appendHead(f.Wire, r.bankSends, routing)
-	b = c.appendType(b, m.mti, &set)
-	for rest := set; ; {
-		de := rest.first()
-		if de == 0 {
-			break
-		}
-		rest.clear(de)
-		if de == c.p.MACField {
-			f.macAt = len(b)
-			b = append(b, 0, 0, 0, 0, 0, 0, 0, 0)
-			break // it is the last
-		}
-		var why string
-		if b, why = c.fields[de].encode(b, m.Field(de)); why != "" {
-			return refuse(de, why)
+	if cap(f.Wire) < wireRoom {
+		f.Wire = make([]byte, 0, wireRoom)
+	}
+	at := len(c.appendType(c.appendHead(f.Wire, r.bankSends, routing), m.mti, &set))
+	buf := f.Wire[:wireRoom]
+	for i, word := range set {
+		for word != 0 {
+			lead := bits.LeadingZeros64(word)
+			word &^= 1 << 63 >> (lead & 63)
+			de := i*64 + lead + 1
+			if de == c.p.MACField { // it is the last
+				f.macAt = at
+				clear(buf[at : at+8])
+				at += 8
+				break
+			}
+			n, why := c.fields[de].encode(buf[at:], m.arena[m.off[de]:m.off[de]+m.n[de]])
+			if at += n; why == ok && at > c.p.Limits.MaxFrame {
+				why = whyArena
+			}
+			if why != ok {
+				f.macAt = 0
+				return refuse(de, why)
+			}
 		}
 	}
-	if !c.putLength(b) {
-		f.Wire = b[:0]
+	if f.Wire = buf[:at]; !c.putLength(f.Wire) {
+		f.Wire, f.macAt = buf[:0], 0
 		return refuse(0, whyArena)
 	}
-	f.Wire = b
 	if f.macAt > 0 {
 		if c.p.MACScope == profile.MACFull {
-			f.MACIn = b[c.bodyAt():f.macAt]
+			f.MACIn = f.Wire[c.bodyAt():f.macAt]
 		} else {
 			f.text = c.selectedText(f.text[:0], m, k)
 			f.MACIn = f.text
@@ -80,6 +88,10 @@ func (c *Codec) encode(f *Frame, k profile.Kind, reply bool, m *Message, routing
 	}
 	return nil
 }
+
+// wireRoom is the buffer of a frame: the longest one, and one more element,
+// which is written before the length is judged.
+const wireRoom = 2048 + maxElement
 
 // appendType writes message type and bitmaps.
 func (c *Codec) appendType(b []byte, mti uint16, set *bitmap) []byte {
@@ -116,14 +128,13 @@ func (c *Codec) checkSet(r *rule, set *bitmap) error {
 // in alike.
 func (c *Codec) checkValues(r *rule, m *Message) error {
 	for i := range r.fixed {
-		if v := m.Field(r.fixed[i].de); v != nil && string(v) != r.fixed[i].value {
+		if !r.fixed[i].is(m) {
 			return refuse(r.fixed[i].de, whyFixed)
 		}
 	}
-	if m.Has(4) {
-		if v, ok := m.Number(4); !ok || v > c.most {
-			return refuse(4, whyAmount)
-		}
+	// DE 4 has twelve digits, so text compares like the number.
+	if v := m.Field(4); v != nil && (len(v) != len(c.limit) || string(v) > c.limit) {
+		return refuse(4, whyAmount)
 	}
 	if de := c.p.RecordField; r.kind >= profile.Inquiry && r.kind <= profile.PayReversal && m.Has(de) && !wholeRecords(m.Field(de)) {
 		return refuse(de, whyRecords)

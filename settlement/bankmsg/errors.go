@@ -28,7 +28,49 @@ func (e *FieldError) Error() string { return fmt.Sprintf("%v: DE %d: %s", e.of, 
 // Unwrap gives ErrMessage or ErrEcho.
 func (e *FieldError) Unwrap() error { return e.of }
 
-func refuse(de int, reason string) error { return &FieldError{DE: de, Reason: reason, of: ErrMessage} }
+func refuse(de int, why reason) error { return refuseText(de, reasons[why]) }
+
+func refuseText(de int, why string) error { return &FieldError{DE: de, Reason: why, of: ErrMessage} }
+
+// reason is why a field was refused: a number, so that the way of a good
+// message makes no garbage.
+type reason uint8
+
+// The reasons.
+const (
+	ok reason = iota
+	whyShort
+	whyLength
+	whyLenForm
+	whyDigits
+	whyPad
+	whyAlnum
+	whyPrint
+	whyTrack
+	whySign
+	whyTLV
+	whyRecords
+	whyAmount
+	whyUnknown
+	whyNot
+	whyMissing
+	whyFixed
+	whyBare
+	whyArena
+	whyUnmatched
+	whyLeftOver
+	whySecondBitmap
+	whyEmptyBitmap
+	whyThirdBitmap
+)
+
+var reasons = [...]string{"", "cut short", "length out of range", "length is not digits", "not digits",
+	"padding half byte is not 0", "not letters and digits", "not printable", "not a track",
+	"not C or D and digits", "not well-formed BER-TLV", "not well-formed records",
+	"over the limit of the profile", "not defined by the profile", "does not belong in this message",
+	"missing", "not the value that the profile fixes", "missing from an approval", "message too large",
+	"no message of the profile from this side", "bytes left over after the last field",
+	"a second bitmap, where 64 fields are all there are", "an empty second bitmap", "a third bitmap"}
 
 // HeaderError is a CUPS header that was refused: ours by the peer, or the
 // peer's by us.

@@ -41,7 +41,8 @@ func (c *Codec) selectedText(dst []byte, m *Message, k profile.Kind) []byte {
 		}
 		dst = append(dst, ' ')
 		if e := &c.fields[de]; e.digits > 0 {
-			dst = e.appendLength(dst, len(v))
+			var digits [3]byte
+			dst = append(dst, digits[:e.putLength(digits[:], len(v))]...)
 		}
 		dst = append(dst, v...)
 	}

@@ -46,7 +46,7 @@ type Message struct {
 	used     uint16
 	bits     bitmap
 	off, n   [maxDE + 1]uint16
-	arena    [arenaSize]byte
+	arena    [arenaSize + 8]byte // eight bytes may be read at every place
 }
 
 // Reset empties the message and gives it a type, such as 0x0200.

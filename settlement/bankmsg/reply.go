@@ -184,7 +184,7 @@ func Batch(m *Message) (uint32, bool) {
 func NewKey(m *Message) (block string, forPIN bool, err error) {
 	v, ok := Record(m.Field(48), RecNewKey)
 	if !ok {
-		return "", false, refuse(48, "has no record NK")
+		return "", false, refuseText(48, "has no record NK")
 	}
 	f := m.Field(53)
 	if len(f) == 0 {

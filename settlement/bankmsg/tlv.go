@@ -59,23 +59,18 @@ func wellFormed(b []byte) bool {
 	return checkLevel(b, 1, &count)
 }
 
-func checkLevel(b []byte, depth int, count *int) bool {
-	var seen [maxTLVCount]uint32
-	n := 0
-	for len(b) > 0 {
+func checkLevel(level []byte, depth int, count *int) bool {
+	var seen [4]uint64 // a bit for each last byte of a tag; two tags may share one
+	for b := level; len(b) > 0; {
 		tag, constructed, at, size, ok := tlvHead(b)
 		if !ok || *count == maxTLVCount {
 			return false
 		}
 		*count++
-		if tag != tagScript1 && tag != tagScript2 && tag != tagScriptCmd {
-			for _, t := range seen[:n] {
-				if t == tag {
-					return false
-				}
-			}
-			seen[n] = tag
-			n++
+		if word, bit := &seen[tag>>6&3], uint64(1)<<(tag&63); *word&bit == 0 {
+			*word |= bit
+		} else if standsBefore(level[:len(level)-len(b)], tag) {
+			return false
 		}
 		if constructed && (depth == maxTLVDepth || !checkLevel(b[at:at+size], depth+1, count)) {
 			return false
@@ -83,6 +78,15 @@ func checkLevel(b []byte, depth int, count *int) bool {
 		b = b[at+size:]
 	}
 	return true
+}
+
+// standsBefore looks for an element that may stand once only.
+func standsBefore(b []byte, tag uint32) bool {
+	if tag == tagScript1 || tag == tagScript2 || tag == tagScriptCmd {
+		return false
+	}
+	_, found := Tag(b, tag)
+	return found
 }
 
 // Tag finds the value of a top-level element of DE 55.
