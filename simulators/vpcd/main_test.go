@@ -19,6 +19,9 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == vpcd.ChildCommand {
 		os.Exit(vpcd.ChildMain(os.Args[2:]))
 	}
+	if len(os.Args) > 2 && os.Args[1] == parentCommand {
+		os.Exit(parentMain(os.Args[2]))
+	}
 	var err error
 	if deskDir, err = os.MkdirTemp("", "vpcd"); err != nil {
 		fmt.Fprintln(os.Stderr, err)

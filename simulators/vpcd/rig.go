@@ -172,7 +172,9 @@ func (r *Rig) launchWith(flags uintptr) error {
 	cmd := exec.Command(r.cfg.Self[0], args...)
 	cmd.ExtraFiles = []*os.File{theirs}
 	cmd.Stderr = &r.output
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags, Pdeathsig: syscall.SIGKILL}
+	// A process group of its own: a Ctrl-C at the terminal is for the parent,
+	// which then ends the rig in order.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags, Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if flags&syscall.CLONE_NEWUSER != 0 {
 		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
 		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}

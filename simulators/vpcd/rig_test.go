@@ -1,11 +1,17 @@
 package vpcd_test
 
 import (
+	"bufio"
+	"bytes"
+	"context"
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/shebao-pay/shebao/simulators/chipcard"
 	"github.com/shebao-pay/shebao/simulators/vpcd"
@@ -57,6 +63,64 @@ func TestRig(t *testing.T) {
 	if err := rig.Insert(0, chipcard.Example(1), chipcard.State{}); !errors.Is(err, vpcd.ErrClosed) {
 		t.Errorf("Insert after Close: error %v, want ErrClosed", err)
 	}
+}
+
+// parentCommand makes this program a process that starts a rig and waits to be
+// killed.
+const parentCommand = "parent-of-a-rig"
+
+func parentMain(dir string) int {
+	if _, err := vpcd.Start(context.Background(), vpcd.Config{Dir: dir, Readers: 1}); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	fmt.Println("ready")
+	select {}
+}
+
+// TestParentDies kills a program that has a rig: nothing of it may stay.
+func TestParentDies(t *testing.T) {
+	dir := shortDir(t)
+	cmd := exec.Command("/proc/self/exe", parentCommand, dir)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil || line != "ready\n" {
+		t.Fatalf("parent says %q, %v", line, err)
+	}
+	if n := processesOf(t, dir); n < 3 { // parent, rig, pcscd
+		t.Errorf("%d processes name the rig's folder, want at least 3", n)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // it was killed
+	for deadline := time.Now().Add(10 * time.Second); processesOf(t, dir) > 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d processes of the rig outlive its parent", processesOf(t, dir))
+		}
+	}
+}
+
+// processesOf counts the live processes whose arguments name a folder.
+func processesOf(t *testing.T, dir string) int {
+	t.Helper()
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, f := range files {
+		if b, err := os.ReadFile(f); err == nil && bytes.Contains(b, []byte(dir)) {
+			n++ // one that is gone meanwhile, or a zombie, has no arguments
+		}
+	}
+	return n
 }
 
 // shortDir is a temporary folder whose path leaves room for a socket's name.
