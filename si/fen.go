@@ -76,67 +76,67 @@ func (f Fen) Grouped() string {
 }
 
 // Capitals writes the amount in the capital figures of Chinese vouchers (大写),
-// such as 壹仟贰佰叁拾肆元伍角陆分, by the rules of 支付结算办法 annex 1:
-// runs of zeros are read once, and 整 ends an amount without fen.
+// such as 壹仟贰佰叁拾肆元伍角陆分, by the rules of 支付结算办法 annex 1. Where the
+// annex allows two readings it is the one listed first: 零 stands between 元 and
+// 角 when the yuan end in 0, and not after 万 or 亿 when the next figure is no 0;
+// 整 ends an amount without fen.
 func (f Fen) Capitals() string {
-	const digits = "零壹贰叁肆伍陆柒捌玖"
-	digit := func(n int64) string { return digits[n*3 : n*3+3] }
 	if f < 0 {
 		return "负" + (-f).Capitals()
 	}
 	yuan, jiao, fen := int64(f)/100, int64(f)/10%10, int64(f)%10
 	var b strings.Builder
-	zero := false // a zero is due before the next digit
+	if yuan > 0 {
+		writeCapitals(&b, yuan)
+		b.WriteString("元")
+	}
+	switch {
+	case yuan == 0 && jiao == 0 && fen == 0:
+		return "零元整"
+	case jiao > 0 && yuan > 0 && yuan%10 == 0, jiao == 0 && fen > 0 && yuan > 0:
+		b.WriteString("零")
+	}
+	if jiao > 0 {
+		b.WriteString(capital(jiao) + "角")
+	}
+	if fen > 0 {
+		b.WriteString(capital(fen) + "分")
+	} else {
+		b.WriteString("整")
+	}
+	return b.String()
+}
+
+func capital(n int64) string {
+	const digits = "零壹贰叁肆伍陆柒捌玖"
+	return digits[n*3 : n*3+3]
+}
+
+// writeCapitals writes a whole number in groups of four figures; a run of zeros
+// inside it is read once.
+func writeCapitals(b *strings.Builder, n int64) {
 	units := [...]string{"", "拾", "佰", "仟"}
-	groups := [...]string{"", "万", "亿"}
-	pow := int64(1_0000_0000_0000)
-	for g := 3; g >= 0; g-- {
-		part := yuan / pow % 10000
-		pow /= 10000
+	groups := [...]string{"", "万", "亿", "万亿"}
+	zero := false // a zero is due before the next figure
+	for g, pow := 3, int64(1_0000_0000_0000); g >= 0; g, pow = g-1, pow/10000 {
+		part := n / pow % 10000
 		if part == 0 {
-			zero = zero || b.Len() > 0
+			zero = b.Len() > 0
 			continue
 		}
 		for i, p := 3, int64(1000); i >= 0; i, p = i-1, p/10 {
 			d := part / p % 10
 			if d == 0 {
-				zero = zero || b.Len() > 0
+				zero = b.Len() > 0
 				continue
 			}
 			if zero {
 				b.WriteString("零")
 				zero = false
 			}
-			b.WriteString(digit(d) + units[i])
+			b.WriteString(capital(d) + units[i])
 		}
-		if g < len(groups) {
-			b.WriteString(groups[g])
-		} else {
-			b.WriteString("万亿")
-		}
-		zero = part%10 == 0
+		b.WriteString(groups[g])
+		zero = false
 	}
-	if yuan > 0 {
-		b.WriteString("元")
-	}
-	if jiao == 0 && fen == 0 {
-		if yuan == 0 {
-			return "零元整"
-		}
-		return b.String() + "整"
-	}
-	if jiao > 0 {
-		if zero && yuan > 0 {
-			b.WriteString("零")
-		}
-		b.WriteString(digit(jiao) + "角")
-	} else if yuan > 0 {
-		b.WriteString("零")
-	}
-	if fen > 0 {
-		b.WriteString(digit(fen) + "分")
-	} else {
-		b.WriteString("整")
-	}
-	return b.String()
 }

@@ -1,6 +1,7 @@
 package si
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,32 @@ type Purpose string
 
 // redacted is what secrets print under every verb.
 const redacted = "(redacted)"
+
+// blindPad covers the bytes of secrets in memory. Package fmt prints unexported
+// fields of other structs, and everything under %p, without asking the value's
+// methods; what it finds there is then of no use. Two equal secrets are equal
+// as values.
+var blindPad = func() (pad [64]byte) {
+	if _, err := rand.Read(pad[:]); err != nil {
+		panic("si: the system's random source failed: " + err.Error())
+	}
+	return pad
+}()
+
+// blind covers or uncovers bytes in place.
+func blind(b []byte) {
+	for i := range b {
+		b[i] ^= blindPad[i%len(blindPad)]
+	}
+}
+
+// uncovered appends the clear form of covered bytes.
+func uncovered(dst, b []byte) []byte {
+	n := len(dst)
+	dst = append(dst, b...)
+	blind(dst[n:])
+	return dst
+}
 
 // secret is the printing side that all secret types share.
 type secret struct{}
@@ -48,14 +75,17 @@ func ParsePAN(s string) (PAN, error) {
 		return p, ErrCheckDigit
 	}
 	p.n = uint8(copy(p.digits[:], s))
+	blind(p.digits[:p.n])
 	return p, nil
 }
 
 // Reveal gives the clear digits.
-func (p PAN) Reveal(Purpose) string { return string(p.digits[:p.n]) }
+func (p PAN) Reveal(Purpose) string { return string(p.clear()) }
+
+func (p *PAN) clear() []byte { return uncovered(nil, p.digits[:p.n]) }
 
 // AppendDigits appends the clear digits without making a string.
-func (p *PAN) AppendDigits(dst []byte, _ Purpose) []byte { return append(dst, p.digits[:p.n]...) }
+func (p *PAN) AppendDigits(dst []byte, _ Purpose) []byte { return uncovered(dst, p.digits[:p.n]) }
 
 // IsZero tells whether there is no PAN.
 func (p PAN) IsZero() bool { return p.n == 0 }
@@ -65,7 +95,7 @@ func (p PAN) Tail() string {
 	if p.n == 0 {
 		return ""
 	}
-	return string(p.digits[p.n-4 : p.n])
+	return string(p.clear()[p.n-4:])
 }
 
 // Masked is the first six and last four digits with asterisks between, the
@@ -74,12 +104,10 @@ func (p PAN) Masked() string {
 	if p.n == 0 {
 		return ""
 	}
-	b := make([]byte, p.n)
-	for i := range b {
+	b := p.clear()
+	for i := 6; i < len(b)-4; i++ {
 		b[i] = '*'
 	}
-	copy(b, p.digits[:6])
-	copy(b[p.n-4:], p.digits[p.n-4:p.n])
 	return string(b)
 }
 
@@ -113,16 +141,21 @@ func ParseIDNumber(s string) (IDNumber, error) {
 		return id, ErrCheckDigit
 	}
 	copy(id.chars[:], s)
+	blind(id.chars[:])
 	id.ok = true
 	return id, nil
 }
 
 // Reveal gives the clear number.
 func (id IDNumber) Reveal(Purpose) string {
+	return string(id.clear())
+}
+
+func (id *IDNumber) clear() []byte {
 	if !id.ok {
-		return ""
+		return nil
 	}
-	return string(id.chars[:])
+	return uncovered(nil, id.chars[:])
 }
 
 // IsZero tells whether there is no number.
@@ -133,7 +166,7 @@ func (id IDNumber) Tail() string {
 	if !id.ok {
 		return ""
 	}
-	return string(id.chars[14:])
+	return string(id.clear()[14:])
 }
 
 // BirthDate is YYYYMMDD as the number says.
@@ -141,11 +174,11 @@ func (id IDNumber) BirthDate() string {
 	if !id.ok {
 		return ""
 	}
-	return string(id.chars[6:14])
+	return string(id.clear()[6:14])
 }
 
 // Male tells the sex that the 17th digit says.
-func (id IDNumber) Male() bool { return id.ok && (id.chars[16]-'0')%2 == 1 }
+func (id IDNumber) Male() bool { return id.ok && (id.clear()[16]-'0')%2 == 1 }
 
 // Wipe zeroes the characters.
 func (id *IDNumber) Wipe() { *id = IDNumber{} }
@@ -157,20 +190,20 @@ func (id IDNumber) MarshalJSON() ([]byte, error) { return nil, ErrSecret }
 func (id IDNumber) MarshalText() ([]byte, error) { return nil, ErrSecret }
 
 // Name is a person's name. It prints as the surname and asterisks.
-type Name struct{ clear string }
+type Name struct{ covered string }
 
 // NewName wraps a name.
-func NewName(s string) Name { return Name{s} }
+func NewName(s string) Name { return Name{string(uncovered(nil, []byte(s)))} }
 
 // Reveal gives the clear name.
-func (n Name) Reveal(Purpose) string { return n.clear }
+func (n Name) Reveal(Purpose) string { return string(uncovered(nil, []byte(n.covered))) }
 
 // IsZero tells whether there is no name.
-func (n Name) IsZero() bool { return n.clear == "" }
+func (n Name) IsZero() bool { return n.covered == "" }
 
 // Masked keeps the first character, and the last of three or more: 李*明, 张*.
 func (n Name) Masked() string {
-	r := []rune(n.clear)
+	r := []rune(n.Reveal("mask"))
 	for i := 1; i < len(r); i++ {
 		if i < len(r)-1 || len(r) == 2 {
 			r[i] = '*'
@@ -211,11 +244,12 @@ func ParseTrack2(s string) (Track2, error) {
 		return Track2{}, ErrNumberForm
 	}
 	t.n = uint8(copy(t.chars[:], s))
+	blind(t.chars[:t.n])
 	return t, nil
 }
 
 // Reveal gives the clear characters.
-func (t Track2) Reveal(Purpose) string { return string(t.chars[:t.n]) }
+func (t Track2) Reveal(Purpose) string { return string(uncovered(nil, t.chars[:t.n])) }
 
 // IsZero tells whether there is no track.
 func (t Track2) IsZero() bool { return t.n == 0 }
@@ -248,11 +282,12 @@ func NewPINBlock(b []byte) (PINBlock, error) {
 		return p, ErrNumberForm
 	}
 	p.n = uint8(copy(p.b[:], b))
+	blind(p.b[:p.n])
 	return p, nil
 }
 
 // Reveal gives the enciphered bytes.
-func (p PINBlock) Reveal(Purpose) []byte { return append([]byte(nil), p.b[:p.n]...) }
+func (p PINBlock) Reveal(Purpose) []byte { return uncovered(nil, p.b[:p.n]) }
 
 // IsZero tells whether there is no block.
 func (p PINBlock) IsZero() bool { return p.n == 0 }
