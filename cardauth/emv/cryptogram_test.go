@@ -20,8 +20,8 @@ func unhex(t *testing.T, s string) []byte {
 	return b
 }
 
-// TestVectors holds every derivation to published transactions. The numbers and
-// their sources are in docs/spec/card.md; V2's and V3's ARPC were computed by us.
+// TestVectors holds every derivation to published transactions. The ARPCs of V2
+// and V3 were not published and are regression values of our own.
 func TestVectors(t *testing.T) {
 	for _, v := range []struct {
 		name                    string

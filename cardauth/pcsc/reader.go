@@ -125,13 +125,19 @@ func (r *Reader) Close() error {
 	}
 	r.shut = true
 	close(r.closing)
-	if r.watch != nil {
-		// Cancel may find nothing to cancel; the round then ends by itself.
-		_ = r.watch.Cancel()
-	}
 	r.mu.Unlock()
 	ended := make(chan struct{})
-	go func() { r.done.Wait(); close(ended) }()
+	go func() {
+		defer close(ended)
+		r.mu.Lock()
+		if r.watch != nil {
+			// It may find nothing to cancel; the watcher's round then ends by
+			// itself within a second.
+			_ = r.watch.Cancel()
+		}
+		r.mu.Unlock()
+		r.done.Wait()
+	}()
 	select {
 	case <-ended:
 		return nil
