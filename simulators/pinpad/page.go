@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"mime"
 	"net/http"
 	"strconv"
 	"strings"
@@ -159,11 +160,12 @@ func (p *Pad) inside(next http.HandlerFunc) http.HandlerFunc {
 // key takes one key press. Nothing of it comes back.
 func (p *Pad) key(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	if r.Header.Get("Content-Type") != "application/x-www-form-urlencoded" || r.ParseForm() != nil {
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || media != "application/x-www-form-urlencoded" || r.ParseForm() != nil {
 		http.Error(w, "malformed", http.StatusBadRequest)
 		return
 	}
-	err := p.press(r.PostForm.Get("k"))
+	err = p.press(r.PostForm.Get("k"))
 	if errors.Is(err, ErrKey) {
 		http.Error(w, "malformed", http.StatusBadRequest)
 		return

@@ -40,7 +40,9 @@
   // One key after the other: two requests at once could change places.
   let last = Promise.resolve();
   function press(k) {
-    last = last.then(() => fetch("/key", { method: "POST", body: new URLSearchParams({ k }) })).catch(() => show({ state: "lost" }));
+    last = last.then(() => fetch("/key", { method: "POST", body: new URLSearchParams({ k }) }))
+      .then((answer) => { if (!answer.ok) throw new Error("key refused"); })
+      .catch(() => show({ state: "lost" }));
   }
 
   for (const b of document.querySelectorAll(".keys button")) {
