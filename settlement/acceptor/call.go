@@ -1,0 +1,339 @@
+package acceptor
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/shebao-pay/shebao/settlement/bankmsg"
+	"github.com/shebao-pay/shebao/settlement/profile"
+	"github.com/shebao-pay/shebao/si"
+	"github.com/shebao-pay/shebao/si/hsmapi"
+	"github.com/shebao-pay/shebao/si/ledgerapi"
+)
+
+// Response codes of our server (docs/spec/bank-wire.md). N1 to N6 are ours; a
+// profile may map them to codes that its bank knows.
+const (
+	codeOK         = "00"
+	codeNoKey      = "97" // sign on first
+	codeBadMAC     = "A0"
+	codeForm       = "30"
+	codeDuplicate  = "94"
+	codeUnknown    = "25"
+	codeNotAllowed = "12"
+	codeOtherDate  = "22"
+	codeSystem     = "96"
+	codeBusy       = "09"
+	codeCutover    = "90"
+	codePaid       = "N1"
+	codeExpired    = "N2"
+	codeAmount     = "N3"
+	codeHeld       = "N5"
+	codeNotPayable = "N6"
+)
+
+// isNet tells whether a message is about the link itself.
+func isNet(k profile.Kind) bool {
+	return k == profile.PeerSignOn || k == profile.PeerEcho || k == profile.KeyDelivery || k == profile.CutoverFrom
+}
+
+// dispatch starts one request. PeerClosed means that the connection goes on.
+func (c *conn) dispatch(r *request) Reason {
+	if r.net {
+		c.network(r)
+		return PeerClosed
+	}
+	r.reply = bankmsg.BankAnswer{}
+	switch {
+	case c.keys == 0:
+		r.bare = true
+		c.say(r, codeNoKey)
+	case r.key == 0:
+		c.s.bad.Add(1)
+		r.key = c.keys
+		c.say(r, codeBadMAC)
+	default:
+		c.judged(r)
+	}
+	return PeerClosed
+}
+
+// say answers with a code and nothing else.
+func (c *conn) say(r *request, code string) {
+	r.reply.Code = code
+	c.answered(r)
+}
+
+// judged does what a request with a good code asks.
+func (c *conn) judged(r *request) {
+	today := si.DateOf(c.s.cfg.Now())
+	if err := c.s.codec.ReadCall(&r.msg, &r.in, today, &r.call); err != nil {
+		c.say(r, codeForm)
+		return
+	}
+	b := &r.call
+	bank := c.s.prof.Number
+	switch b.Kind {
+	case profile.NoticePay:
+		c.submit(r, ledgerapi.Pay{
+			ID: b.PaymentID(bank), Channel: b.Channel, Bank: bank, Notice: b.Notice, Total: b.Amount,
+			HostSerial: string(b.Serial[:]), BankDate: b.Date, OurDate: c.s.cfg.Open(bank), STAN: b.STAN, DE7: b.DE7,
+		}, (*request).paid)
+	case profile.PayReversal:
+		c.submit(r, ledgerapi.Reverse{ID: b.PaymentID(bank), Bank: bank, BankDate: b.Date, Reason: b.Reason}, (*request).reversed)
+	case profile.PayStatus:
+		c.status(r)
+	default:
+		c.inquire(r)
+	}
+}
+
+// paid turns the ledger's result of a Pay into the answer.
+func (r *request) paid() {
+	a, res := &r.reply, &r.result
+	code := res.Code
+	if code == ledgerapi.Exists {
+		code = res.First
+	}
+	a.Code = payCode(code)
+	switch code {
+	case ledgerapi.OK:
+		a.Receipt, a.Payment = res.Receipt, r.call.PaymentID(r.c.s.prof.Number)
+		a.Auth = fmt.Sprintf("%06d", res.Receipt.Seq%1_000_000)
+		r.c.s.payments.Add(1)
+	case ledgerapi.NotFound:
+		v, known := r.c.s.cfg.Ledger.NoticeByNo(r.call.Notice, 0)
+		if known && v.ValidUntil < si.DateOf(r.c.s.cfg.Now()) {
+			a.Code = codeExpired
+		}
+	}
+	if code != ledgerapi.OK {
+		a.Detail = code.String()
+	}
+}
+
+// payCode is the response code of a refused payment.
+func payCode(c ledgerapi.Code) string {
+	switch c {
+	case ledgerapi.OK:
+		return codeOK
+	case ledgerapi.IDReused:
+		return codeDuplicate
+	case ledgerapi.DueHeld:
+		return codeHeld
+	case ledgerapi.DuePaid:
+		return codePaid
+	case ledgerapi.DueChanged, ledgerapi.NotOldest:
+		return codeAmount
+	case ledgerapi.NotFound, ledgerapi.WrongRegion:
+		return codeUnknown
+	case ledgerapi.NoBeneficiary:
+		return codeNotPayable
+	case ledgerapi.Tombstoned, ledgerapi.BadTransition, ledgerapi.IDTooOld:
+		return codeNotAllowed
+	case ledgerapi.Sealed, ledgerapi.NotSameDay:
+		return codeCutover
+	case ledgerapi.Malformed:
+		return codeForm
+	}
+	return codeSystem
+}
+
+// reversed turns the ledger's result of a Reverse into the answer.
+func (r *request) reversed() {
+	res := &r.result
+	code := res.Code
+	if code == ledgerapi.Exists {
+		code = res.First
+	}
+	switch {
+	case code == ledgerapi.OK && res.Unknown:
+		r.reply.Code = codeUnknown
+	case code == ledgerapi.OK:
+		r.reply.Code = codeOK
+	case code == ledgerapi.NotSameDay || code == ledgerapi.Sealed:
+		r.reply.Code = codeOtherDate
+	default:
+		r.reply.Code, r.reply.Detail = payCode(code), code.String()
+	}
+}
+
+// status answers what became of a payment.
+func (c *conn) status(r *request) {
+	id := r.call.PaymentID(c.s.prof.Number)
+	p, ok := c.s.cfg.Ledger.Payment(id)
+	switch {
+	case !ok || p.State == ledgerapi.PayTombstone:
+		c.say(r, codeUnknown)
+	case p.State == ledgerapi.PayPosted:
+		r.reply.Receipt, r.reply.Payment = p.Receipt, id
+		c.say(r, codeOK)
+	case p.State == ledgerapi.PayVoided:
+		r.reply.Detail = p.State.String()
+		c.say(r, codeUnknown)
+	default:
+		c.say(r, codeBusy)
+	}
+}
+
+// inquire answers what a notice costs today. An inquiry by ID number is
+// answered with the person's live notice, which is made if there is none.
+func (c *conn) inquire(r *request) {
+	if r.call.Notice != 0 {
+		r.finish = func(r *request) { r.price(r.call.Notice) }
+		c.answered(r)
+		return
+	}
+	if !c.s.mayInquire(r.call.Teller) {
+		c.say(r, codeNotAllowed)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), hsmWait)
+	defer cancel()
+	h, err := c.s.cfg.Names.HashIDs(ctx, []si.IDNumber{r.call.ID})
+	r.call.ID.Wipe()
+	if err != nil {
+		c.say(r, codeSystem)
+		return
+	}
+	p, ok := c.s.cfg.Persons.Person(h[0])
+	if !ok {
+		c.say(r, codeUnknown)
+		return
+	}
+	today := si.DateOf(c.s.cfg.Now())
+	c.submit(r, ledgerapi.Notice{ID: noticeID(p.No, today), Person: p.No, Date: today, ValidUntil: today + noticeDays}, (*request).noticed)
+}
+
+// noticeID is the same for every inquiry about a person on one day.
+func noticeID(p si.PersonNo, on si.BusinessDate) si.PaymentID {
+	sum := sha256.Sum256(binary.LittleEndian.AppendUint16(binary.LittleEndian.AppendUint32([]byte("notice"), uint32(p)), uint16(on)))
+	var id si.PaymentID
+	copy(id[6:], sum[:])
+	return id
+}
+
+// noticed answers with the notice that was made or found.
+func (r *request) noticed() {
+	if r.result.Notice == 0 {
+		r.reply.Code, r.reply.Detail = codePaid, r.result.Code.String() // nothing is open
+		return
+	}
+	r.price(r.result.Notice)
+}
+
+// price fills the answer with what the notice costs now.
+func (r *request) price(no si.NoticeNo) {
+	a, s := &r.reply, r.c.s
+	today := si.DateOf(s.cfg.Now())
+	v, ok := s.cfg.Ledger.NoticeByNo(no, today)
+	a.Notice = no
+	switch {
+	case !ok:
+		a.Code = codeUnknown
+	case v.ValidUntil < today:
+		a.Code = codeExpired
+	case v.Held:
+		a.Code = codeHeld
+	case v.Paid || len(v.Dues) == 0:
+		a.Code = codePaid
+	default:
+		a.Code, a.Amount, a.Count = codeOK, v.Total, len(v.Dues)
+		r.describe(&v)
+	}
+}
+
+// describe adds what the teller reads out: for whom (masked), what, since when.
+func (r *request) describe(v *ledgerapi.NoticeView) {
+	a, s := &r.reply, r.c.s
+	first, last := v.Dues[0].Period, v.Dues[0].Period
+	a.Fund = v.Dues[0].Fund
+	for _, d := range v.Dues {
+		if d.Period.Start() < first.Start() {
+			first = d.Period
+		}
+		if d.Period.Start() > last.Start() {
+			last = d.Period
+		}
+		if d.Fund != a.Fund {
+			a.Fund = 0
+		}
+	}
+	a.Term = first.String() + "/" + last.String()
+	p, ok := s.cfg.Persons.PersonByNo(v.Person)
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), hsmWait)
+	defer cancel()
+	if n, err := s.cfg.Names.OpenPerson(ctx, p.Sealed); err == nil {
+		a.Name = n.MaskedName // without it the number and the amount still stand
+	}
+}
+
+// network answers sign-on, keys, echo and cutover notice. Their own codes count
+// only where the profile asks for them; keys are proven by their block.
+func (c *conn) network(r *request) {
+	r.code = codeOK
+	switch r.in.Kind {
+	case profile.PeerSignOn:
+		if block := r.msg.Field(62); c.s.prof.Dialect == profile.POS {
+			r.code = c.keysOfSignOn(r, block)
+		}
+	case profile.KeyDelivery:
+		r.code = c.keyDelivered(r)
+	}
+	if r.key == 0 {
+		r.key = c.keys
+	}
+	r.bare = r.key == 0
+	c.answered(r)
+}
+
+// keysOfSignOn takes the keys in DE 62. Keys that do not check are refused, and
+// the old ones stay.
+func (c *conn) keysOfSignOn(r *request, block []byte) string {
+	name := ""
+	for _, t := range c.s.prof.Terminals {
+		if t.DE41 == string(r.msg.Field(41)) {
+			name = t.TMK
+		}
+	}
+	if name == "" || len(block) < 40 {
+		return codeForm
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), hsmWait)
+	defer cancel()
+	k, err := c.s.cfg.Codes.ImportDE62(ctx, hsmapi.ImportDE62{
+		TMK: name, Block: append([]byte(nil), block[:40]...), MAKDouble: c.s.prof.MAKDouble,
+		MACAlg: c.s.prof.MACAlg, PINFormat: c.s.prof.PINFormat,
+	})
+	if err != nil {
+		return codeForm
+	}
+	c.old, c.keys = c.keys, k.MAC
+	return codeOK
+}
+
+// keyDelivered takes a key block of the CUPS dialect. A PIN key is checked and
+// not kept: no PIN comes this way.
+func (c *conn) keyDelivered(r *request) string {
+	block, forPIN, err := bankmsg.NewKey(&r.msg)
+	if err != nil {
+		return codeForm
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), hsmWait)
+	defer cancel()
+	k, err := c.s.cfg.Codes.ImportTR31(ctx, hsmapi.ImportTR31{
+		KBPK: c.s.prof.KBPK, Block: block, ForPIN: forPIN, MACAlg: c.s.prof.MACAlg, PINFormat: c.s.prof.PINFormat,
+	})
+	if err != nil {
+		return codeForm
+	}
+	if !forPIN {
+		c.old, c.keys = c.keys, k.Key
+	}
+	return codeOK
+}
