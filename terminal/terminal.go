@@ -39,6 +39,20 @@ type Display interface {
 	Wipe()
 }
 
+// Journal is the electronic journal. terminal/journal implements it; the tests
+// put crashes between its writes.
+type Journal interface {
+	Put(at time.Time, i flow.Intent) error
+	Note(at time.Time, e flow.Entry) error
+	Flush() error
+	Unresolved() ([]flow.Intent, error)
+	Space() error
+	Head() uint64
+	Batch(maxBytes int) (first uint64, records [][]byte, err error)
+	Acknowledge(head uint64) error
+	Prune(now time.Time) (removed int, err error)
+}
+
 // PaperOptions is what is the same on every paper of a session.
 type PaperOptions struct {
 	Lang    string
@@ -57,7 +71,7 @@ type Config struct {
 	Slot    device.CardSlot
 	Printer device.Printer
 	Hub     Hub
-	Journal *journal.Journal
+	Journal Journal
 	Display Display
 	Paper   Paper
 	// QR gives the text of a receipt's code on the screen.

@@ -24,7 +24,7 @@ type unsettled struct {
 
 type openPayment struct {
 	intent Intent
-	asked  bool // the hub has answered at least once
+	asked  bool // the hub has answered, and nothing more can be done at once
 	shut   bool // the hub does not know the id: close it
 	next   time.Time
 	wait   time.Duration
@@ -71,11 +71,12 @@ func (m *Machine) boot(intents []Intent) {
 		case Sent:
 			i.State, i.Outcome = Unknown, termapi.OutcomeRemoved
 			m.do(Journal{m.sideOp(), i})
-		case Posted:
-			if !i.Reported && i.Outcome == "" {
+		case Unknown, Posted:
+			if i.Open() && i.Outcome == "" {
 				i.Outcome = termapi.OutcomeRemoved
 				m.do(Journal{m.sideOp(), i})
 			}
+		default:
 		}
 		if i.Open() {
 			m.unsettled.list = append(m.unsettled.list, openPayment{intent: i, next: m.now, wait: m.set.Times.AskFirst})
@@ -165,10 +166,10 @@ func (m *Machine) unsettledTold(t PaymentTold) {
 	o := &u.list[at]
 	if !trusted(o.intent, t.State) {
 		m.note(NoteOdd, t.ID.String(), "answer to another payment")
-		m.later(o)
+		m.answered(o)
 		return
 	}
-	o.asked, o.shut = true, false
+	o.shut = false
 	switch t.State.State {
 	case termapi.PaymentPosted:
 		m.toldPosted(at, t, report)
@@ -180,7 +181,7 @@ func (m *Machine) unsettledTold(t PaymentTold) {
 			o.intent.Reported, o.intent.Reason = true, termapi.ReasonCardRefuse
 			m.put(o, Undoing)
 		}
-		m.later(o)
+		m.answered(o)
 	}
 }
 
@@ -192,7 +193,7 @@ func (m *Machine) toldPosted(at int, t PaymentTold, asked bool) {
 	reported := asked && o.intent.State == Posted
 	if t.State.AwaitCard && !reported {
 		if o.intent.Outcome == "" {
-			m.later(o)
+			m.answered(o)
 			return
 		}
 		if o.intent.State != Posted {
@@ -248,6 +249,12 @@ func (m *Machine) unsettledFailed(f HubFailed) {
 		return
 	}
 	o.shut = false
+	m.later(o)
+}
+
+// answered puts a payment off about which the hub has said what it can.
+func (m *Machine) answered(o *openPayment) {
+	o.asked = true
 	m.later(o)
 }
 
