@@ -210,6 +210,50 @@ func readHash(body []byte) (kind hsmapi.HashKind, value string, err error) {
 	return kind, value, r.done()
 }
 
+func appendIDs(dst []byte, ids []si.IDNumber) []byte {
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(ids)))
+	for i := range ids {
+		dst = appendText(dst, ids[i].Reveal(purpose))
+	}
+	return dst
+}
+
+func readIDs(body []byte) ([]si.IDNumber, error) {
+	r := reader{b: body}
+	count := int(r.u16())
+	if count > hsmapi.MaxPersons {
+		return nil, fmt.Errorf("%w: %d ID numbers, at most %d", hsmapi.ErrForm, count, hsmapi.MaxPersons)
+	}
+	ids := make([]si.IDNumber, count)
+	for i := range ids {
+		id := r.text()
+		if r.bad {
+			break
+		}
+		var err error
+		if ids[i], err = si.ParseIDNumber(id); err != nil {
+			return nil, fmt.Errorf("%w: ID number %d", hsmapi.ErrForm, i)
+		}
+	}
+	return ids, r.done()
+}
+
+func appendHashes(dst []byte, hashes []si.Hash) []byte {
+	for i := range hashes {
+		dst = append(dst, hashes[i][:]...)
+	}
+	return dst
+}
+
+func readHashes(body []byte, count int) ([]si.Hash, error) {
+	r := reader{b: body}
+	hashes := make([]si.Hash, count)
+	for i := range hashes {
+		r.fill(hashes[i][:])
+	}
+	return hashes, r.done()
+}
+
 func appendCards(dst []byte, cards []hsmapi.CardRecord) []byte {
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(cards)))
 	for i := range cards {

@@ -393,6 +393,18 @@ func (c *Client) Hash(ctx context.Context, kind hsmapi.HashKind, value string) (
 	return h, r.done()
 }
 
+// HashIDs makes the hashes of up to hsmapi.MaxPersons ID numbers, in their order.
+func (c *Client) HashIDs(ctx context.Context, ids []si.IDNumber) ([]si.Hash, error) {
+	if len(ids) > hsmapi.MaxPersons {
+		return nil, fmt.Errorf("%w: %d ID numbers, at most %d", hsmapi.ErrForm, len(ids), hsmapi.MaxPersons)
+	}
+	body, err := c.ask(ctx, verbHashIDs, func(b []byte) []byte { return appendIDs(b, ids) })
+	if err != nil {
+		return nil, err
+	}
+	return readHashes(body, len(ids))
+}
+
 // HashCards makes the hashes of up to hsmapi.MaxPersons issued cards.
 func (c *Client) HashCards(ctx context.Context, cards []hsmapi.CardRecord) ([]hsmapi.CardHashes, error) {
 	if len(cards) > hsmapi.MaxPersons {

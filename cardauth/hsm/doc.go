@@ -38,6 +38,7 @@ type Verbs interface {
 	// EnvelopeKey is the public key that terminals seal card envelopes to.
 	EnvelopeKey(ctx context.Context) ([]byte, error)
 	Hash(ctx context.Context, kind hsmapi.HashKind, value string) (si.Hash, error)
+	HashIDs(ctx context.Context, ids []si.IDNumber) ([]si.Hash, error)
 	HashCards(ctx context.Context, cards []hsmapi.CardRecord) ([]hsmapi.CardHashes, error)
 	SealPersons(ctx context.Context, persons []hsmapi.PersonRecord) ([]hsmapi.SealedPerson, error)
 	OpenPerson(ctx context.Context, blob []byte) (hsmapi.PersonView, error)

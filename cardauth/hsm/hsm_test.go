@@ -221,6 +221,9 @@ func TestVerbs(t *testing.T) {
 	if h, err := c.Hash(ctx, hsmapi.HashPAN, f.PAN.Reveal("test")); err != nil || h != card.PANHash {
 		t.Errorf("Hash = %s, %v, want %s", h, err, card.PANHash)
 	}
+	if h, err := c.HashIDs(ctx, []si.IDNumber{f.IDNumber, f.IDNumber}); err != nil || !reflect.DeepEqual(h, []si.Hash{card.IDHash, card.IDHash}) {
+		t.Errorf("HashIDs = %v, %v, want twice %s", h, err, card.IDHash)
+	}
 	records := []hsmapi.CardRecord{{IDNumber: f.IDNumber, CardID: f.CardID, CardNo: f.CardNo, PAN: f.PAN}}
 	if h, err := c.HashCards(ctx, records); err != nil || !reflect.DeepEqual(h, []hsmapi.CardHashes{{IDHash: card.IDHash, CardHash: card.CardHash, NoHash: card.NoHash, PANHash: card.PANHash}}) {
 		t.Errorf("HashCards = %v, %v", h, err)
@@ -298,10 +301,23 @@ func TestBounds(t *testing.T) {
 	if _, err := c.SealPersons(ctx, make([]hsmapi.PersonRecord, hsmapi.MaxPersons+1)); !errors.Is(err, hsmapi.ErrForm) {
 		t.Errorf("one person over: %v, want ErrForm", err)
 	}
+	if _, err := c.HashIDs(ctx, make([]si.IDNumber, hsmapi.MaxPersons+1)); !errors.Is(err, hsmapi.ErrForm) {
+		t.Errorf("one ID number over: %v, want ErrForm", err)
+	}
+	if _, err := c.HashIDs(ctx, make([]si.IDNumber, 1)); !errors.Is(err, hsmapi.ErrForm) {
+		t.Errorf("an empty ID number: %v, want ErrForm", err)
+	}
 	if _, err := c.HashCards(ctx, make([]hsmapi.CardRecord, hsmapi.MaxPersons+1)); !errors.Is(err, hsmapi.ErrForm) {
 		t.Errorf("one card over: %v, want ErrForm", err)
 	}
 	f := testCard(t)
+	ids := make([]si.IDNumber, hsmapi.MaxPersons)
+	for i := range ids {
+		ids[i] = f.IDNumber
+	}
+	if got, err := c.HashIDs(ctx, ids); err != nil || len(got) != len(ids) {
+		t.Errorf("a full batch of ID numbers: %d hashes, %v", len(got), err)
+	}
 	persons := make([]hsmapi.PersonRecord, hsmapi.MaxPersons)
 	for i := range persons {
 		persons[i] = hsmapi.PersonRecord{IDNumber: f.IDNumber, Name: f.Name, Address: strings.Repeat("a", 600)}
@@ -658,6 +674,7 @@ func FuzzBodies(f *testing.F) {
 	f.Add(uint8(verbOpenCard), appendOpenCard(nil, hsmapi.OpenCard{Sealed: make([]byte, envelope.Size)}))
 	f.Add(uint8(verbHash), appendHash(nil, hsmapi.HashPAN, "1"))
 	f.Add(uint8(verbHashCards), appendCards(nil, []hsmapi.CardRecord{{IDNumber: card.IDNumber, PAN: card.PAN, CardID: "1", CardNo: "2"}}))
+	f.Add(uint8(verbHashIDs), appendIDs(nil, []si.IDNumber{card.IDNumber}))
 	f.Add(uint8(verbSealPersons), appendPersons(nil, []hsmapi.PersonRecord{{IDNumber: card.IDNumber}}))
 	f.Add(uint8(verbOpenPerson), []byte{1, 0, 1})
 	f.Add(uint8(verbOpenMemo), appendMemo(nil, hsmapi.SealMemo{Bank: 1, Date: 2, Data: []byte("x")}))

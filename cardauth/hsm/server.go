@@ -226,6 +226,9 @@ func (s *server) do(ctx context.Context, b []byte, v verb, body []byte) ([]byte,
 		}
 		h, err := s.verbs.Hash(ctx, kind, value)
 		return append(b, h[:]...), err
+	case verbHashIDs:
+		r, err := readIDs(body)
+		return reply(ctx, b, r, err, s.verbs.HashIDs, appendHashes)
 	case verbHashCards:
 		r, err := readCards(body)
 		return reply(ctx, b, r, err, s.verbs.HashCards, appendCardHashes)

@@ -40,6 +40,7 @@ const (
 	verbOpenPerson
 	verbSealMemo
 	verbOpenMemo
+	verbHashIDs
 )
 
 // statusFault is an answer's status when the error is none of hsmapi's.

@@ -142,6 +142,25 @@ func (s *Store) Hash(_ context.Context, kind hsmapi.HashKind, value string) (si.
 // maxHashed bounds a value to hash: the longest is 卡识别码 with 32 characters.
 const maxHashed = 32
 
+// HashIDs makes the hashes of ID numbers, at most hsmapi.MaxPersons, in their order.
+func (s *Store) HashIDs(_ context.Context, ids []si.IDNumber) ([]si.Hash, error) {
+	if len(ids) > hsmapi.MaxPersons {
+		return nil, fmt.Errorf("%w: %d ID numbers, at most %d", hsmapi.ErrForm, len(ids), hsmapi.MaxPersons)
+	}
+	e, err := s.find(NameHashID, HashID)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]si.Hash, len(ids))
+	for i := range ids {
+		if ids[i].IsZero() {
+			return nil, fmt.Errorf("%w: ID number %d is empty", hsmapi.ErrForm, i)
+		}
+		out[i] = e.sum([]byte(ids[i].Reveal(purpose)))
+	}
+	return out, nil
+}
+
 // HashCards makes the hashes of issued cards, at most hsmapi.MaxPersons.
 func (s *Store) HashCards(_ context.Context, cards []hsmapi.CardRecord) ([]hsmapi.CardHashes, error) {
 	if len(cards) > hsmapi.MaxPersons {

@@ -533,6 +533,9 @@ func TestOpenCard(t *testing.T) {
 		}
 	}
 
+	if h, err := s.HashIDs(ctx, []si.IDNumber{f.IDNumber}); err != nil || len(h) != 1 || h[0] != got.IDHash {
+		t.Errorf("HashIDs = %v, %v, want %s", h, err, got.IDHash)
+	}
 	if _, err := s.OpenCard(ctx, first); !errors.Is(err, hsmapi.ErrReplayed) {
 		t.Errorf("the same envelope again: %v, want ErrReplayed", err)
 	}
@@ -677,6 +680,12 @@ func TestPersons(t *testing.T) {
 	}
 	if _, err := s.SealPersons(ctx, make([]hsmapi.PersonRecord, hsmapi.MaxPersons+1)); !errors.Is(err, hsmapi.ErrForm) {
 		t.Errorf("one person over the bound: %v, want ErrForm", err)
+	}
+	if _, err := s.HashIDs(ctx, make([]si.IDNumber, hsmapi.MaxPersons+1)); !errors.Is(err, hsmapi.ErrForm) {
+		t.Errorf("one ID number over the bound: %v, want ErrForm", err)
+	}
+	if _, err := s.HashIDs(ctx, make([]si.IDNumber, 1)); !errors.Is(err, hsmapi.ErrForm) {
+		t.Errorf("an empty ID number: %v, want ErrForm", err)
 	}
 	if _, err := s.HashCards(ctx, make([]hsmapi.CardRecord, hsmapi.MaxPersons+1)); !errors.Is(err, hsmapi.ErrForm) {
 		t.Errorf("one card over the bound: %v, want ErrForm", err)
