@@ -46,8 +46,12 @@ func draw(code barcode.Barcode, label, class string, quiet, rows, tall int) temp
 		r, _, _, _ := code.At(x, y).RGBA()
 		return r == 0
 	}
-	fmt.Fprintf(&b, `<svg class="%s" viewBox="0 0 %d %d" role="img" aria-label="%s" shape-rendering="crispEdges">`,
-		class, cols+2*quiet, rows*tall+2*quiet, template.HTMLEscapeString(label))
+	aspect := "xMidYMid"
+	if rows == 1 {
+		aspect = "none" // bars may be stretched: their proportions stay
+	}
+	fmt.Fprintf(&b, `<svg class="%s" viewBox="0 0 %d %d" preserveAspectRatio="%s" role="img" aria-label="%s" shape-rendering="crispEdges">`,
+		class, cols+2*quiet, rows*tall+2*quiet, aspect, template.HTMLEscapeString(label))
 	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="#fff"/><path d="`, cols+2*quiet, rows*tall+2*quiet)
 	for y := range rows {
 		for x := 0; x < cols; x++ {

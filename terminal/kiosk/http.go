@@ -57,6 +57,10 @@ func (s *Server) guarded(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
+		if r.Method == http.MethodPost && r.Header.Get("Origin") != "http://"+r.Host {
+			http.Error(w, "another origin", http.StatusForbidden)
+			return
+		}
 		c, err := r.Cookie(cookieName)
 		if err != nil || !same(c.Value, s.conf.Token) {
 			http.Error(w, "open the address with the token", http.StatusForbidden)

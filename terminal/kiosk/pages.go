@@ -256,19 +256,20 @@ func part[T any](all []T, page, n int) []T {
 // funcs are the functions of the templates in one language.
 func (p *pages) funcs(lang string) template.FuncMap {
 	return template.FuncMap{
-		"t":      func(key string, pairs ...any) (string, error) { return p.words.say(lang, key, nil, pairs...) },
-		"tn":     func(key string, n int, pairs ...any) (string, error) { return p.words.say(lang, key, n, pairs...) },
-		"either": func(kind, key, fallback string) (string, error) { return p.words.either(lang, kind, key, fallback) },
-		"label":  func(v view, a flow.Action) (string, error) { return p.words.label(lang, v, a) },
-		"yuan":   func(f si.Fen) string { return "￥" + f.Grouped() },
-		"caps":   func(f si.Fen) string { return f.Capitals() },
-		"period": func(s string) string { return period(lang, s) },
-		"groups": func(n int, s string) string { return groups(n, s) },
-		"qr":     qrSVG,
-		"bars":   barsSVG,
-		"plus":   func(a, b int) int { return a + b },
-		"due":    func(l flow.Line) si.Fen { return l.Amount + l.LateFee },
-		"tag":    func() string { return htmlLang[lang] },
+		"t":       func(key string, pairs ...any) (string, error) { return p.words.say(lang, key, nil, pairs...) },
+		"tn":      func(key string, n int, pairs ...any) (string, error) { return p.words.say(lang, key, n, pairs...) },
+		"either":  func(kind, key, fallback string) (string, error) { return p.words.either(lang, kind, key, fallback) },
+		"label":   func(v view, a flow.Action) (string, error) { return p.words.label(lang, v, a) },
+		"yuan":    func(f si.Fen) string { return "￥" + f.Grouped() },
+		"caps":    func(f si.Fen) string { return f.Capitals() },
+		"period":  func(s string) string { return period(lang, s) },
+		"groups":  func(n int, s string) string { return groups(n, s) },
+		"receipt": receiptNo,
+		"qr":      qrSVG,
+		"bars":    barsSVG,
+		"plus":    func(a, b int) int { return a + b },
+		"due":     func(l flow.Line) si.Fen { return l.Amount + l.LateFee },
+		"tag":     func() string { return htmlLang[lang] },
 	}
 }
 
@@ -289,6 +290,14 @@ func period(lang, s string) string {
 		return fmt.Sprintf("Year %d", p.Year())
 	}
 	return fmt.Sprintf("%s %d", months[p.Month()-1], p.Year())
+}
+
+// receiptNo writes a receipt number as area, day and sequence.
+func receiptNo(s string) string {
+	if len(s) != 20 {
+		return s
+	}
+	return s[:6] + " " + s[6:12] + " " + s[12:]
 }
 
 // groups writes a long number in groups of n.
