@@ -17,7 +17,7 @@ package mac
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/des"
+	"crypto/des" // #nosec G502 -- bank links still use it
 	"crypto/subtle"
 	"encoding/binary"
 	"errors"
@@ -116,7 +116,7 @@ func (k *Key) Sum(data []byte) (sum [Size]byte) {
 
 // scratch keeps the working blocks off the heap: what goes through the
 // cipher.Block interface would escape on every call.
-type scratch struct{ x, y [16]byte }
+type scratch struct{ x [16]byte }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
@@ -208,16 +208,16 @@ func xor8(x, data []byte) {
 func DES(key []byte) (cipher.Block, error) {
 	switch len(key) {
 	case 8:
-		return des.NewCipher(key)
+		return des.NewCipher(key) // #nosec G405 -- bank links still use it
 	case 16:
 		var triple [24]byte
 		copy(triple[:], key)
 		copy(triple[16:], key[:8])
-		b, err := des.NewTripleDESCipher(triple[:])
+		b, err := des.NewTripleDESCipher(triple[:]) // #nosec G405 -- bank links still use it
 		clear(triple[:])
 		return b, err
 	case 24:
-		return des.NewTripleDESCipher(key)
+		return des.NewTripleDESCipher(key) // #nosec G405 -- bank links still use it
 	}
 	return nil, ErrKeyLength
 }

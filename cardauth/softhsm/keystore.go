@@ -103,7 +103,7 @@ func createSealer(path string, passphrase []byte) (*sealer, error) {
 
 // load reads and opens a store file.
 func load(path string, passphrase []byte) (*sealer, map[string]namedKey, error) {
-	f, err := os.Open(path)
+	f, err := os.Open(path) // #nosec G304 -- the operator names the key store
 	if err != nil {
 		return nil, nil, fmt.Errorf("softhsm: open key store: %w", err)
 	}
@@ -143,7 +143,7 @@ func (s *sealer) save(keys map[string]namedKey, exclusive bool) (err error) {
 		return fmt.Errorf("softhsm: random nonce: %w", err)
 	}
 	file = append(file, nonce[:]...)
-	file = s.aead.Seal(file, nonce[:], plain, file[:headerLen])
+	file = s.aead.Seal(file, nonce[:], plain, file[:headerLen]) // #nosec G407 -- the nonce is random, see above
 
 	dir := filepath.Dir(s.path)
 	tmp, err := os.CreateTemp(dir, filepath.Base(s.path)+".new*") // mode 0600
@@ -176,7 +176,7 @@ func (s *sealer) save(keys map[string]namedKey, exclusive bool) (err error) {
 	} else if err := os.Rename(tmp.Name(), s.path); err != nil {
 		return err
 	}
-	d, err := os.Open(dir)
+	d, err := os.Open(dir) // #nosec G304 -- the folder of the key store the operator names
 	if err != nil {
 		return err
 	}

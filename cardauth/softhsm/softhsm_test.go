@@ -3,6 +3,7 @@ package softhsm
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -86,10 +87,7 @@ func testPAN(t testing.TB, n int) si.PAN {
 func TestKeyStoreFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys")
 	pass := []byte("correct horse battery")
-	s, err := Create(path, pass)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := cheap(t, path, pass)
 	if err := s.AddKey("ccb/kbpk", Protect, key32); err != nil {
 		t.Fatal(err)
 	}
@@ -156,14 +154,63 @@ func TestKeyStoreFile(t *testing.T) {
 	}
 }
 
-// TestKeyStoreChanged flips bits all over the file, the clear header included.
-func TestKeyStoreChanged(t *testing.T) {
+// cheap makes a store file whose passphrase costs little, for tests that open it
+// often.
+func cheap(t *testing.T, path string, pass []byte) *Store {
+	t.Helper()
+	var head [headerLen - nonceLen]byte
+	b := append(head[:0], magic...)
+	b = binary.BigEndian.AppendUint32(b, 1)
+	b = binary.BigEndian.AppendUint32(b, 64)
+	b = append(b, 1)
+	copy(head[len(b):], "sixteen byte sal")
+	sealer, err := newSealer(path, head, pass)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sealer.save(nil, true); err != nil {
+		t.Fatal(err)
+	}
+	s, err := newStore(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.sealer = sealer
+	return s
+}
+
+// TestCreate takes the real cost once.
+func TestCreate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys")
 	pass := []byte("correct horse battery")
 	s, err := Create(path, pass)
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := s.AddKey("ccb/kbpk", Protect, key32); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cost := file[len(magic):]
+	if binary.BigEndian.Uint32(cost) != argonTime || binary.BigEndian.Uint32(cost[4:]) != argonMemory || cost[8] != argonLanes {
+		t.Errorf("cost in the file: %x", cost[:9])
+	}
+	if s, err = Open(path, pass); err != nil || len(s.Keys()) != 1 {
+		t.Errorf("Open: %v", err)
+	}
+}
+
+// TestKeyStoreChanged flips bits all over the file, the clear header included.
+func TestKeyStoreChanged(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys")
+	pass := []byte("correct horse battery")
+	s := cheap(t, path, pass)
 	if err := s.AddKey("ccb/kbpk", Protect, key32); err != nil {
 		t.Fatal(err)
 	}

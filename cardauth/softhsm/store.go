@@ -281,7 +281,7 @@ func (s *Store) put(name string, k namedKey) error {
 		e.aead, err = newGCM(k.key)
 	case Envelope:
 		_, err = envelope.PublicKey(k.key)
-	case Protect: // expanded by tr31 for each block
+	default: // Protect: expanded by tr31 for each block
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %q: %w", ErrKeyForm, name, err)
