@@ -136,7 +136,7 @@ func (m *Machine) checkPays() error {
 		}
 		if p.live() {
 			live++
-			if pos := m.holds.at(p.hold).live; pos == 0 || m.live[pos-1] != slot {
+			if pos := m.holds.at(p.hold).live; pos == 0 || int(pos) > len(m.live) || m.live[pos-1] != slot {
 				return fmt.Errorf("payment %s is %s and not in the list of live ones", p.id, p.state)
 			}
 			if p.stan != 0 {
