@@ -30,6 +30,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"os"
 	"sort"
 	"sync"
 	"sync/atomic"
@@ -92,6 +93,9 @@ type entry struct {
 
 // Create makes a key store file, which must not exist, and opens it.
 func Create(path string, passphrase []byte) (*Store, error) {
+	if _, err := os.Lstat(path); err == nil { // said before the passphrase is worked on; save makes sure
+		return nil, fmt.Errorf("softhsm: create key store: %s: %w", path, os.ErrExist)
+	}
 	sealer, err := createSealer(path, passphrase)
 	if err != nil {
 		return nil, err
