@@ -18,10 +18,11 @@ import (
 )
 
 // MaxGenerations is how many working keys of one use are kept under one wrapping
-// key; the oldest goes when one more is imported. A link needs two, and all links
-// of a bank may share a wrapping key: 64 leave room for 32 links. Whoever loses a
-// key by this gets ErrNoKey and signs on again.
-const MaxGenerations = 64
+// key; the oldest goes when one more is imported. A connection needs two, and all
+// connections of a bank, those of its counters to our server included, may share
+// a wrapping key: 512 leave room for 256 connections. Whoever loses a key by this
+// gets ErrNoKey and signs on again.
+const MaxGenerations = 512
 
 // handle is a working key of a bank link: a MAC key or a PIN key, never both.
 type handle struct {

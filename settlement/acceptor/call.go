@@ -39,11 +39,11 @@ func isNet(k profile.Kind) bool {
 	return k == profile.PeerSignOn || k == profile.PeerEcho || k == profile.KeyDelivery || k == profile.CutoverFrom
 }
 
-// dispatch starts one request. PeerClosed means that the connection goes on.
-func (c *conn) dispatch(r *request) Reason {
+// dispatch starts one request.
+func (c *conn) dispatch(r *request) {
 	if r.net {
 		c.network(r)
-		return PeerClosed
+		return
 	}
 	r.reply = bankmsg.BankAnswer{}
 	switch {
@@ -57,7 +57,6 @@ func (c *conn) dispatch(r *request) Reason {
 	default:
 		c.judged(r)
 	}
-	return PeerClosed
 }
 
 // say answers with a code and nothing else.
@@ -75,14 +74,19 @@ func (c *conn) judged(r *request) {
 	}
 	b := &r.call
 	bank := c.s.prof.Number
+	if b.Kind != profile.Inquiry {
+		r.id = b.PaymentID(bank)
+	}
 	switch b.Kind {
 	case profile.NoticePay:
+		// Our date is left to the ledger: the date that is open when the record
+		// is applied, whatever cutover comes before it in the log.
 		c.submit(r, ledgerapi.Pay{
-			ID: b.PaymentID(bank), Channel: b.Channel, Bank: bank, Notice: b.Notice, Total: b.Amount,
-			HostSerial: string(b.Serial[:]), BankDate: b.Date, OurDate: c.s.cfg.Open(bank), STAN: b.STAN, DE7: b.DE7,
+			ID: r.id, Channel: b.Channel, Bank: bank, Notice: b.Notice, Total: b.Amount,
+			HostSerial: string(b.Serial[:]), BankDate: b.Date, STAN: b.STAN, DE7: b.DE7,
 		}, (*request).paid)
 	case profile.PayReversal:
-		c.submit(r, ledgerapi.Reverse{ID: b.PaymentID(bank), Bank: bank, BankDate: b.Date, Reason: b.Reason}, (*request).reversed)
+		c.submit(r, ledgerapi.Reverse{ID: r.id, Bank: bank, BankDate: b.Date, Reason: b.Reason}, (*request).reversed)
 	case profile.PayStatus:
 		c.status(r)
 	default:
@@ -97,21 +101,25 @@ func (r *request) paid() {
 	if code == ledgerapi.Exists {
 		code = res.First
 	}
+	if res.Code == ledgerapi.Exists && code == ledgerapi.OK && res.State != ledgerapi.PayPosted {
+		// Paid once and taken back since: the money is with the bank again.
+		a.Code, a.Detail = codeNotAllowed, res.State.String()
+		return
+	}
 	a.Code = payCode(code)
 	switch code {
 	case ledgerapi.OK:
-		a.Receipt, a.Payment = res.Receipt, r.call.PaymentID(r.c.s.prof.Number)
+		a.Receipt, a.Payment = res.Receipt, r.id
 		a.Auth = fmt.Sprintf("%06d", res.Receipt.Seq%1_000_000)
 		r.c.s.payments.Add(1)
+		return
 	case ledgerapi.NotFound:
-		v, known := r.c.s.cfg.Ledger.NoticeByNo(r.call.Notice, 0)
-		if known && v.ValidUntil < si.DateOf(r.c.s.cfg.Now()) {
+		on := r.c.s.today()
+		if v, known := r.c.s.cfg.Ledger.NoticeByNo(r.call.Notice, on); known && v.ValidUntil < on {
 			a.Code = codeExpired
 		}
 	}
-	if code != ledgerapi.OK {
-		a.Detail = code.String()
-	}
+	a.Detail = code.String()
 }
 
 // payCode is the response code of a refused payment.
@@ -162,13 +170,12 @@ func (r *request) reversed() {
 
 // status answers what became of a payment.
 func (c *conn) status(r *request) {
-	id := r.call.PaymentID(c.s.prof.Number)
-	p, ok := c.s.cfg.Ledger.Payment(id)
+	p, ok := c.s.cfg.Ledger.Payment(r.id)
 	switch {
 	case !ok || p.State == ledgerapi.PayTombstone:
 		c.say(r, codeUnknown)
 	case p.State == ledgerapi.PayPosted:
-		r.reply.Receipt, r.reply.Payment = p.Receipt, id
+		r.reply.Receipt, r.reply.Payment = p.Receipt, r.id
 		c.say(r, codeOK)
 	case p.State == ledgerapi.PayVoided:
 		r.reply.Detail = p.State.String()
@@ -190,7 +197,7 @@ func (c *conn) inquire(r *request) {
 		c.say(r, codeNotAllowed)
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), hsmWait)
+	ctx, cancel := context.WithTimeout(context.Background(), c.s.waits.hsm)
 	defer cancel()
 	h, err := c.s.cfg.Names.HashIDs(ctx, []si.IDNumber{r.call.ID})
 	r.call.ID.Wipe()
@@ -203,7 +210,7 @@ func (c *conn) inquire(r *request) {
 		c.say(r, codeUnknown)
 		return
 	}
-	today := si.DateOf(c.s.cfg.Now())
+	today := si.DateOf(c.s.cfg.Now()) // a paper of this day, whatever date is open
 	c.submit(r, ledgerapi.Notice{ID: noticeID(p.No, today), Person: p.No, Date: today, ValidUntil: today + noticeDays}, (*request).noticed)
 }
 
@@ -217,17 +224,21 @@ func noticeID(p si.PersonNo, on si.BusinessDate) si.PaymentID {
 
 // noticed answers with the notice that was made or found.
 func (r *request) noticed() {
-	if r.result.Notice == 0 {
-		r.reply.Code, r.reply.Detail = codePaid, r.result.Code.String() // nothing is open
-		return
+	switch code := r.result.Code; {
+	case r.result.Notice != 0:
+		r.price(r.result.Notice)
+	case code == ledgerapi.NotFound: // the person is known: nothing is open
+		r.reply.Code, r.reply.Detail = codePaid, code.String()
+	default:
+		r.reply.Code, r.reply.Detail = payCode(code), code.String()
 	}
-	r.price(r.result.Notice)
 }
 
-// price fills the answer with what the notice costs now.
+// price fills the answer with what the notice costs now: by the date that is
+// open, as the ledger will reckon a payment.
 func (r *request) price(no si.NoticeNo) {
 	a, s := &r.reply, r.c.s
-	today := si.DateOf(s.cfg.Now())
+	today := s.today()
 	v, ok := s.cfg.Ledger.NoticeByNo(no, today)
 	a.Notice = no
 	switch {
@@ -266,24 +277,29 @@ func (r *request) describe(v *ledgerapi.NoticeView) {
 	if !ok {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), hsmWait)
+	ctx, cancel := context.WithTimeout(context.Background(), s.waits.hsm)
 	defer cancel()
 	if n, err := s.cfg.Names.OpenPerson(ctx, p.Sealed); err == nil {
 		a.Name = n.MaskedName // without it the number and the amount still stand
 	}
 }
 
-// network answers sign-on, keys, echo and cutover notice. Their own codes count
-// only where the profile asks for them; keys are proven by their block.
+// network answers sign-on, keys and echo. They need no code where the profile
+// asks for none, because keys are proven by their block, but one that came must
+// be good. A cutover is for the hub's own link to the bank's host and is not
+// acknowledged here, where nothing would follow from it.
 func (c *conn) network(r *request) {
 	r.code = codeOK
-	switch r.in.Kind {
-	case profile.PeerSignOn:
-		if block := r.msg.Field(62); c.s.prof.Dialect == profile.POS {
-			r.code = c.keysOfSignOn(r, block)
-		}
-	case profile.KeyDelivery:
+	switch {
+	case r.in.HasMAC && r.key == 0:
+		c.s.bad.Add(1)
+		r.code = codeBadMAC
+	case r.in.Kind == profile.PeerSignOn && c.s.prof.Dialect == profile.POS:
+		r.code = c.keysOfSignOn(r, r.msg.Field(62))
+	case r.in.Kind == profile.KeyDelivery:
 		r.code = c.keyDelivered(r)
+	case r.in.Kind == profile.CutoverFrom:
+		r.code = codeNotAllowed
 	}
 	if r.key == 0 {
 		r.key = c.keys
@@ -304,7 +320,7 @@ func (c *conn) keysOfSignOn(r *request, block []byte) string {
 	if name == "" || len(block) < 40 {
 		return codeForm
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), hsmWait)
+	ctx, cancel := context.WithTimeout(context.Background(), c.s.waits.hsm)
 	defer cancel()
 	k, err := c.s.cfg.Codes.ImportDE62(ctx, hsmapi.ImportDE62{
 		TMK: name, Block: append([]byte(nil), block[:40]...), MAKDouble: c.s.prof.MAKDouble,
@@ -324,7 +340,7 @@ func (c *conn) keyDelivered(r *request) string {
 	if err != nil {
 		return codeForm
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), hsmWait)
+	ctx, cancel := context.WithTimeout(context.Background(), c.s.waits.hsm)
 	defer cancel()
 	k, err := c.s.cfg.Codes.ImportTR31(ctx, hsmapi.ImportTR31{
 		KBPK: c.s.prof.KBPK, Block: block, ForPIN: forPIN, MACAlg: c.s.prof.MACAlg, PINFormat: c.s.prof.PINFormat,

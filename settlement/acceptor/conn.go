@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/shebao-pay/shebao/settlement/bankmsg"
+	"github.com/shebao-pay/shebao/si"
 	"github.com/shebao-pay/shebao/si/hsmapi"
 	"github.com/shebao-pay/shebao/si/ledgerapi"
 )
@@ -21,6 +22,7 @@ type request struct {
 	in    bankmsg.Inbound
 	raw   []byte // the frame, which in.MACIn points into
 	call  bankmsg.BankCall
+	id    si.PaymentID  // of the payment that the call is about
 	key   hsmapi.KeyRef // what its code was good under; its answer gets the same
 	bare  bool          // the answer carries no code: there is no key yet
 	net   bool          // a message of the link itself
@@ -51,7 +53,7 @@ type conn struct {
 }
 
 func newConn(s *Server, nc net.Conn) *conn {
-	n := s.prof.Limits.InFlight
+	n := min(s.prof.Limits.InFlight, maxUnderWay)
 	c := &conn{s: s, nc: nc, free: make(chan *request, n), done: make(chan *request, n), quit: make(chan struct{})}
 	for range n {
 		c.free <- nil // made when first used: most connections need a few
@@ -83,35 +85,45 @@ func (c *conn) run() {
 	_ = c.nc.Close()
 }
 
-// take gets a free request, or nil when the connection ends first.
-func (c *conn) take() *request {
+// take gets a free request, or nil and a reason when the connection ends first.
+// Before it waits for one it starts what it has gathered: those requests must
+// not wait for the answers of others.
+func (c *conn) take() (*request, Reason) {
+	var r *request
 	select {
-	case r := <-c.free:
-		if r == nil {
-			r = &request{c: c}
+	case r = <-c.free:
+	default:
+		if why := c.start(); why != PeerClosed {
+			return nil, why
 		}
-		return r
-	case <-c.quit:
-		return nil
+		select {
+		case r = <-c.free:
+		case <-c.quit:
+			return nil, Reason(c.why.Load())
+		}
 	}
+	if r == nil {
+		r = &request{c: c}
+	}
+	return r, PeerClosed
 }
 
 // read takes frames off the socket and starts what they ask.
 func (c *conn) read() Reason {
 	buf := make([]byte, readBuf)
 	have := 0
+	until := time.Now().Add(c.s.waits.idle)
 	for {
-		wait := idleWait
-		if have > 0 {
-			wait = frameWait
-		}
+		// Set before quit is looked at: end closes quit first and then sets a
+		// deadline in the past, so one of the two is always seen.
+		_ = c.nc.SetReadDeadline(until) // fails only on a closed socket, which Read tells
 		select {
 		case <-c.quit:
 			return Reason(c.why.Load())
 		default:
-			_ = c.nc.SetReadDeadline(time.Now().Add(wait)) // fails only on a closed socket, which Read tells
 		}
 		n, err := c.nc.Read(buf[have:])
+		before := have
 		have += n
 		used, why := c.frames(buf[:have])
 		if why != PeerClosed {
@@ -120,6 +132,12 @@ func (c *conn) read() Reason {
 		have = copy(buf, buf[used:have])
 		if err != nil {
 			return c.reasonOf(err, have)
+		}
+		switch {
+		case have == 0:
+			until = time.Now().Add(c.s.waits.idle)
+		case before == 0 || used > 0: // a frame has begun; its time runs from here
+			until = time.Now().Add(c.s.waits.frame)
 		}
 	}
 }
@@ -155,9 +173,9 @@ func (c *conn) frames(buf []byte) (used int, why Reason) {
 		if n == 0 {
 			break
 		}
-		r := c.take()
+		r, why := c.take()
 		if r == nil {
-			return used, Reason(c.why.Load())
+			return used, why
 		}
 		r.raw = append(r.raw[:0], buf[used:used+n]...)
 		used += n
@@ -166,8 +184,17 @@ func (c *conn) frames(buf []byte) (used int, why Reason) {
 			return used, c.refuse(BadFrame)
 		}
 		c.s.requests.Add(1)
+		r.net = isNet(r.in.Kind)
+		// What a message of the link changes, such as the key, holds for what
+		// comes after it and not for what came before.
+		if r.net {
+			if why := c.start(); why != PeerClosed {
+				c.free <- r
+				return used, why
+			}
+		}
 		c.batch = append(c.batch, r)
-		if len(c.batch) == hsmapi.MaxMACJobs/2 || len(c.batch) == cap(c.free) {
+		if r.net || len(c.batch) == hsmapi.MaxMACJobs {
 			if why := c.start(); why != PeerClosed {
 				return used, why
 			}
@@ -197,13 +224,8 @@ func (c *conn) start() Reason {
 		}
 		return HSMAway
 	}
-	for i, r := range batch {
-		if why := c.dispatch(r); why != PeerClosed {
-			for _, rest := range batch[i+1:] {
-				c.free <- rest
-			}
-			return why
-		}
+	for _, r := range batch {
+		c.dispatch(r)
 	}
 	return PeerClosed
 }
@@ -212,7 +234,7 @@ func (c *conn) start() Reason {
 // those that fail under the one before.
 func (c *conn) check(batch []*request) bool {
 	for _, r := range batch {
-		r.key, r.bare, r.net, r.finish = 0, false, isNet(r.in.Kind), nil
+		r.key, r.bare, r.finish = 0, false, nil
 	}
 	for _, key := range []hsmapi.KeyRef{c.keys, c.old} {
 		if key == 0 {
@@ -227,7 +249,7 @@ func (c *conn) check(batch []*request) bool {
 		if len(c.jobs) == 0 {
 			break
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), hsmWait)
+		ctx, cancel := context.WithTimeout(context.Background(), c.s.waits.hsm)
 		err := c.s.cfg.Codes.MAC(ctx, c.jobs)
 		cancel()
 		if err != nil {
@@ -274,6 +296,7 @@ func (c *conn) write() {
 	var msg bankmsg.Message
 	var jobs []hsmapi.MACJob
 	var out []byte
+	broken := false
 	for first := range c.done {
 		batch = append(batch[:0], first)
 	more:
@@ -288,17 +311,21 @@ func (c *conn) write() {
 				break more
 			}
 		}
-		out = c.encode(batch, frames, &msg, &jobs, out[:0])
+		if !broken {
+			out = c.encode(batch, frames, &msg, &jobs, out[:0])
+		}
 		for _, r := range batch {
 			c.free <- r
 		}
-		if len(out) == 0 {
-			continue
-		}
-		_ = c.nc.SetWriteDeadline(time.Now().Add(writeWait)) // fails only on a closed socket, which Write tells
-		if _, err := c.nc.Write(out); err != nil {
-			c.end(SlowWriter)
+		if broken || len(out) == 0 {
 			continue // drain: the ledger's answers must find their places
+		}
+		_ = c.nc.SetWriteDeadline(time.Now().Add(c.s.waits.write)) // fails only on a closed socket, which Write tells
+		if _, err := c.nc.Write(out); err != nil {
+			// Part of a frame may have left: nothing can follow it.
+			broken = true
+			c.end(SlowWriter)
+			continue
 		}
 		c.s.writes.Add(1)
 	}
@@ -326,7 +353,7 @@ func (c *conn) encode(batch []*request, frames []bankmsg.Frame, msg *bankmsg.Mes
 		}
 	}
 	if len(*jobs) > 0 {
-		ctx, cancel := context.WithTimeout(context.Background(), hsmWait)
+		ctx, cancel := context.WithTimeout(context.Background(), c.s.waits.hsm)
 		err := c.s.cfg.Codes.MAC(ctx, *jobs)
 		cancel()
 		if err != nil {

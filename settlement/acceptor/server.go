@@ -28,12 +28,18 @@ const (
 	writeWait = 5 * time.Second
 	// readBuf holds what one read brings: some two hundred requests.
 	readBuf = 64 << 10
+	// maxUnderWay bounds the requests of one connection that are not answered yet,
+	// beside the profile's in_flight: one read's worth. Each costs some 7 KiB.
+	maxUnderWay = 256
 	// writeMost is how many answers go out in one write: under 64 KiB.
 	writeMost = 128
 	// hsmWait bounds one call of the HSM process.
 	hsmWait = 5 * time.Second
 	// noticeDays is how long a notice made by an inquiry is valid.
 	noticeDays = 30
+	// acceptWait is how long a failed Accept rests before the next: out of file
+	// descriptors, for one, is no reason to end.
+	acceptWait = 100 * time.Millisecond
 	// maxTellers bounds the tellers whose inquiries are counted; beyond it all
 	// new ones share one allowance.
 	maxTellers = 10_000
@@ -73,8 +79,8 @@ type Config struct {
 	Persons Persons
 	Codes   Codes
 	Names   Names
-	// Open is the business date that is open for the bank: our own date of its
-	// payments.
+	// Open is the business date that is open for the bank: the date by which an
+	// inquiry is reckoned, as the ledger reckons the payment.
 	Open func(si.Bank) si.BusinessDate
 	Now  func() time.Time
 }
@@ -96,6 +102,16 @@ const (
 	reasons
 )
 
+var reasonNames = [reasons]string{"peer_closed", "bad_frame", "slow_frame", "idle", "slow_writer", "outcome_open", "hsm_away", "full", "stopping"}
+
+// String names the reason as metrics do.
+func (r Reason) String() string {
+	if r >= reasons {
+		return "reason(?)"
+	}
+	return reasonNames[r]
+}
+
 // Stats are counters since the start.
 type Stats struct {
 	Connections   int64 // open now
@@ -104,8 +120,9 @@ type Stats struct {
 	Payments      uint64 // answered 00, repeats included
 	BadCodes      uint64
 	Writes        uint64
-	Ended         [reasons]uint64
-	InquiryDenied uint64 // over the teller's allowance
+	Ended         [reasons]uint64 // connections, by Reason
+	InquiryDenied uint64          // over the teller's allowance
+	AcceptFailed  uint64
 }
 
 // Server is the ISO 8583 server of one bank.
@@ -113,6 +130,8 @@ type Server struct {
 	cfg   Config
 	codec *bankmsg.Codec
 	prof  *profile.Profile
+	waits waits
+	quit  chan struct{} // closed by Close
 
 	open     atomic.Int64
 	requests atomic.Uint64
@@ -121,6 +140,7 @@ type Server struct {
 	bad      atomic.Uint64
 	writes   atomic.Uint64
 	denied   atomic.Uint64
+	failed   atomic.Uint64
 	ended    [reasons]atomic.Uint64
 
 	mu      sync.Mutex
@@ -129,6 +149,9 @@ type Server struct {
 	closed  bool
 	work    sync.WaitGroup
 }
+
+// waits are the bounds of time; tests have shorter ones.
+type waits struct{ frame, idle, write, hsm time.Duration }
 
 // New compiles the bank's profile into a server.
 func New(cfg Config) (*Server, error) {
@@ -141,25 +164,39 @@ func New(cfg Config) (*Server, error) {
 	}
 	return &Server{
 		cfg: cfg, codec: codec.For(bankmsg.HubServer), prof: cfg.Profile,
+		waits: waits{frame: frameWait, idle: idleWait, write: writeWait, hsm: hsmWait}, quit: make(chan struct{}),
 		conns: map[*conn]struct{}{}, tellers: map[string]*rate.Limiter{},
 	}, nil
 }
 
-// Serve takes connections until the listener closes.
+// Serve takes connections until the listener closes; that is an error unless
+// Close was called first. Any other failure to accept is counted and tried again.
 func (s *Server) Serve(l net.Listener) error {
 	for {
 		nc, err := l.Accept()
-		if err != nil {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			if s.closed {
-				return nil
-			}
-			return fmt.Errorf("acceptor: bank %s: %w", s.prof.Code, err)
+		if err == nil {
+			s.begin(nc)
+			continue
 		}
-		s.begin(nc)
+		if errors.Is(err, net.ErrClosed) {
+			select {
+			case <-s.quit:
+				return nil
+			default:
+				return fmt.Errorf("acceptor: bank %s: %w", s.prof.Code, err)
+			}
+		}
+		s.failed.Add(1)
+		select {
+		case <-s.quit:
+			return nil
+		case <-time.After(acceptWait):
+		}
 	}
 }
+
+// today is the date by which the ledger reckons a payment that comes now.
+func (s *Server) today() si.BusinessDate { return s.cfg.Open(s.prof.Number) }
 
 // begin starts a connection, unless there are as many as may be.
 func (s *Server) begin(nc net.Conn) {
@@ -183,10 +220,13 @@ func (s *Server) begin(nc net.Conn) {
 }
 
 // Close ends every connection after the answers under way and waits for them.
-// The listener is the caller's to close first.
+// The listener is the caller's to close afterwards, which ends Serve.
 func (s *Server) Close() {
 	s.mu.Lock()
-	s.closed = true
+	if !s.closed {
+		s.closed = true
+		close(s.quit)
+	}
 	for c := range s.conns {
 		c.end(Stopping)
 	}
@@ -198,7 +238,7 @@ func (s *Server) Close() {
 func (s *Server) Stats() Stats {
 	st := Stats{
 		Connections: s.open.Load(), Requests: s.requests.Load(), Answers: s.answers.Load(), Payments: s.payments.Load(),
-		BadCodes: s.bad.Load(), Writes: s.writes.Load(), InquiryDenied: s.denied.Load(),
+		BadCodes: s.bad.Load(), Writes: s.writes.Load(), InquiryDenied: s.denied.Load(), AcceptFailed: s.failed.Load(),
 	}
 	for i := range s.ended {
 		st.Ended[i] = s.ended[i].Load()
