@@ -192,6 +192,12 @@ type Inbound struct {
 	text []byte
 }
 
+// Wipe zeroes everything; the text of the code may hold a PAN.
+func (in *Inbound) Wipe() {
+	clear(in.text[:cap(in.text)])
+	*in = Inbound{text: in.text[:0]}
+}
+
 // Job makes the check of the code a job for the HSM process. ok is false when
 // no code came.
 func (in *Inbound) Job(key hsmapi.KeyRef, alg hsmapi.MACAlg) (job hsmapi.MACJob, ok bool) {

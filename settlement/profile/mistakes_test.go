@@ -188,6 +188,23 @@ func TestArchive(t *testing.T) {
 	}
 }
 
+// TestFileBound: a file of the largest size is read, one more byte is not.
+func TestFileBound(t *testing.T) {
+	spec, rules := files(t, "boc")
+	fill := func(n int) []byte {
+		return append(bytes.Clone(rules), "#"+strings.Repeat("x", n-len(rules)-1)...)
+	}
+	if _, err := Load(spec, fill(MaxFile)); err != nil {
+		t.Errorf("rules of %d bytes: got %v", MaxFile, err)
+	}
+	if _, err := Pack(spec, fill(MaxFile)); err != nil {
+		t.Errorf("archive with rules of %d bytes: got %v", MaxFile, err)
+	}
+	if _, err := Load(spec, fill(MaxFile+1)); !errors.Is(err, ErrProfile) {
+		t.Errorf("rules of %d bytes: got %v, want %v", MaxFile+1, err, ErrProfile)
+	}
+}
+
 // FuzzLoadArchive: no body of the ledger makes the loader panic. The seeds are
 // small, because the search takes its time to shorten what it finds.
 func FuzzLoadArchive(f *testing.F) {

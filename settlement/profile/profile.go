@@ -64,7 +64,7 @@ const (
 	MACSelected                     // the CUPS field list, see docs/spec/bank-wire.md
 )
 
-// Class is what a response code means to the engine (03 section 6).
+// Class is what a response code (DE 39) means to the engine.
 type Class uint8
 
 // The classes; a code in none of them is unknown and leads to a reversal.
