@@ -148,7 +148,7 @@ func (c *Codec) compileRule(k profile.Kind, reply bool, r *profile.MessageRule) 
 	for _, de := range r.Dropped {
 		cr.drop.set(de)
 	}
-	for de, v := range r.Fixed {
+	for de, v := range r.Fixed { // order-free: sorted below
 		cr.fixed = append(cr.fixed, newFixed(de, v))
 	}
 	sort.Slice(cr.fixed, func(i, j int) bool { return cr.fixed[i].de < cr.fixed[j].de })
