@@ -2,7 +2,6 @@ package operator
 
 import (
 	"net/http"
-	"time"
 
 	"github.com/shebao-pay/shebao/si"
 	"github.com/shebao-pay/shebao/si/ledgerapi"
@@ -69,16 +68,7 @@ func (s *Server) notice(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	if q.Days < 1 || q.Days > 366 {
-		q.Days = 30
-	}
-	today := si.DateOf(s.cfg.Now())
-	var no [4]byte
-	no[0], no[1], no[2], no[3] = byte(p.No), byte(p.No>>8), byte(p.No>>16), byte(p.No>>24)
-	s.do(w, r, ledgerapi.Notice{
-		ID: idOf("notice", no[:], []byte(today.String())), Person: p.No, Date: today,
-		ValidUntil: si.DateOf(s.cfg.Now().Add(time.Duration(q.Days) * 24 * time.Hour)),
-	})
+	s.do(w, r, s.noticeOf(p.No, q.Days))
 }
 
 func (s *Server) duesOf(w http.ResponseWriter, r *http.Request) {

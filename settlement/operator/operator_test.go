@@ -42,7 +42,10 @@ func (n *node) Do(_ context.Context, c ledgerapi.Command) (ledgerapi.Result, err
 	if n.fail != nil {
 		return ledgerapi.Result{}, n.fail
 	}
-	if _, ok := n.ids[c.Key()]; ok {
+	if first, ok := n.ids[c.Key()]; ok {
+		if c, ok := first.(ledgerapi.Notice); ok && c.Person%7 != 0 {
+			return ledgerapi.Result{Code: ledgerapi.Exists, First: ledgerapi.OK, Notice: si.NewNoticeNo(330110, 2026, uint64(c.Person)), Total: si.Fen(c.Person) * 100}, nil
+		}
 		return ledgerapi.Result{Code: ledgerapi.Exists, First: ledgerapi.OK}, nil
 	}
 	n.ids[c.Key()] = c
@@ -55,6 +58,11 @@ func (n *node) Do(_ context.Context, c ledgerapi.Command) (ledgerapi.Result, err
 		}
 	case ledgerapi.Assess:
 		n.assessed += len(c.Items)
+	case ledgerapi.Notice:
+		if c.Person%7 == 0 { // owes nothing
+			return ledgerapi.Result{Code: ledgerapi.NotFound}, nil
+		}
+		return ledgerapi.Result{Code: ledgerapi.OK, Notice: si.NewNoticeNo(330110, 2026, uint64(c.Person)), Total: si.Fen(c.Person) * 100}, nil
 	case ledgerapi.PutConfig:
 		if c.Maker == c.Checker {
 			return ledgerapi.Result{Code: ledgerapi.SamePerson}, nil

@@ -96,6 +96,7 @@ func New(cfg Config) *Server {
 	s.mux.HandleFunc("POST /v1/import/cards", s.importCards)
 	s.mux.HandleFunc("POST /v1/assess", s.assess)
 	s.mux.HandleFunc("POST /v1/notice", s.notice)
+	s.mux.HandleFunc("POST /v1/notices", s.notices)
 	s.mux.HandleFunc("POST /v1/dues", s.duesOf)
 	s.mux.HandleFunc("GET /v1/payments/{id}", s.payment)
 	return s
