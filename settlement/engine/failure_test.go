@@ -241,7 +241,11 @@ func TestF7ThousandReversals(t *testing.T) {
 	sends := 0
 	var out []Effect
 	for r.now.Before(end) {
-		r.now, _ = r.e.Next()
+		at, ok := r.e.Next()
+		if !ok {
+			t.Fatal("nothing is armed: the reversals were dropped")
+		}
+		r.now = at
 		out = r.e.Step(r.now, Tick{}, out[:0])
 		for i := 0; i < len(out); i++ { // what a commit leads to is appended
 			switch ef := out[i].(type) {
