@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/shebao-pay/shebao/settlement/banklink/linktest"
 	"github.com/shebao-pay/shebao/settlement/bankmsg"
@@ -56,7 +57,7 @@ func BenchmarkDebits(b *testing.B) {
 	pool.Start(context.Background())
 	defer pool.Stop(context.Background())
 	<-c.up
-	l := &line{t: &testing.T{}, prof: p, pool: pool}
+	l := &line{t: &testing.T{}, prof: p, pool: pool, day: de7(time.Now())}
 	sample := l.debit(1)
 	for range flight {
 		c.tokens <- struct{}{}
@@ -74,6 +75,9 @@ func BenchmarkDebits(b *testing.B) {
 		<-c.tokens
 	}
 	k := pool.Counters()
+	if k.Replies == 0 {
+		b.Fatal("no debit was answered")
+	}
 	b.ReportMetric(float64(k.Replies)/b.Elapsed().Seconds(), "replies/s")
 	b.ReportMetric(float64(k.Sent)/float64(k.Writes), "frames/write")
 }
