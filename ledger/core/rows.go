@@ -10,7 +10,7 @@ import (
 
 // Rows are the records in durable form: keys big-endian, so that they ascend
 // with what they count, values little-endian with one encoding each. No row
-// holds a slot; docs/format/state-bolt.md lists the buckets.
+// holds a slot; docs/format/ledger-rows.md lays them out.
 
 var le = binary.LittleEndian
 
