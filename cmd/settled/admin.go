@@ -73,11 +73,12 @@ var (
 	descBankUp     = desc("bank_up", "1 while payments of the bank are taken", "bank")
 	descLive       = desc("engine_live", "payments the engine holds in memory")
 	descEngine     = desc("engine_total", "what the engine has seen since the start", "what")
+	descCounter    = desc("counter_total", "what the counter servers have seen since the start", "bank", "what")
 	descNotes      = desc("engine_notes_total", "notes by kind since the start", "kind")
 )
 
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descApplied, descLeader, descCheckpoint, descDirty, descFree, descPending, descBankUp, descLive, descEngine, descNotes} {
+	for _, d := range []*prometheus.Desc{descApplied, descLeader, descCheckpoint, descDirty, descFree, descPending, descBankUp, descLive, descEngine, descCounter, descNotes} {
 		ch <- d
 	}
 }
@@ -104,6 +105,14 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	for n, b := range c.p.dir.Profiles() {
 		gauge(descPending, float64(len(c.p.node.Pending(n))), b.Code)
 		gauge(descBankUp, flag(c.p.hub != nil && c.p.hub.BankUp(n)), b.Code)
+	}
+	for code, srv := range c.p.counters {
+		st := srv.Stats()
+		for what, v := range map[string]uint64{
+			"requests": st.Requests, "answers": st.Answers, "payments": st.Payments, "bad_codes": st.BadCodes, "writes": st.Writes,
+		} {
+			counter(descCounter, v, code, what)
+		}
 	}
 	if c.p.hub == nil {
 		return

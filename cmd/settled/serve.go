@@ -20,6 +20,7 @@ import (
 	"github.com/shebao-pay/shebao/cardauth/hsm"
 	"github.com/shebao-pay/shebao/ledger"
 	"github.com/shebao-pay/shebao/settlement"
+	"github.com/shebao-pay/shebao/settlement/acceptor"
 	"github.com/shebao-pay/shebao/settlement/operator"
 	"github.com/shebao-pay/shebao/settlement/profile"
 	"github.com/shebao-pay/shebao/settlement/termsrv"
@@ -43,20 +44,22 @@ type program struct {
 	hub   *settlement.Hub // nil until the ledger holds bank profiles
 	stops []func()
 	fail  chan error // the first thing that cannot go on
+
+	counters map[string]*acceptor.Server // by bank code
 }
 
 func (p *program) onStop(f func()) { p.stops = append(p.stops, f) }
 
 // serve runs the node until ctx ends or a part of it cannot go on.
 func serve(ctx context.Context, cfg *Config, log zerolog.Logger) (err error) {
-	p := &program{cfg: cfg, log: log, fail: make(chan error, 8)}
+	p := &program{cfg: cfg, log: log, fail: make(chan error, 8), counters: map[string]*acceptor.Server{}}
 	defer func() {
 		for i := len(p.stops) - 1; i >= 0; i-- {
 			p.stops[i]()
 		}
 		log.Info().Err(err).Msg("node ended")
 	}()
-	for _, step := range []func(context.Context) error{p.openHSM, p.openLedger, p.startHub, p.startOperator, p.startTerminals, p.startCounters, p.startAdmin} {
+	for _, step := range []func(context.Context) error{p.openHSM, p.openLedger, p.startHub, p.startWindows, p.startOperator, p.startTerminals, p.startCounters, p.startAdmin} {
 		if err := step(ctx); err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -37,7 +38,8 @@ type slot struct {
 	events chan device.CardEvent
 	ended  chan struct{}
 
-	mu       sync.Mutex // one call at a time
+	mu       sync.Mutex    // one call at a time
+	sequence atomic.Uint32 // 9F41, goes on from card to card
 	sessions *cardauth.Sessions
 	card     *pcsc.Card
 	session  *cardauth.Session
@@ -112,7 +114,7 @@ func (s *slot) settings() (*cardauth.Sessions, error) {
 		iins[i.Prefix] = i.Bank
 	}
 	return cardauth.New(cardauth.Config{
-		IINs: iins, Areas: c.Areas, Random: rand.Reader,
+		IINs: iins, Areas: c.Areas, Random: rand.Reader, Sequence: func() uint32 { return s.sequence.Add(1) },
 		Terminal: cardauth.NewTerminalData(fmt.Sprintf("%08d", s.cfg.Terminal)),
 		Seal: func(card [16]byte, counter uint64, f envelope.Fields) ([]byte, error) {
 			return envelope.Seal(c.EnvelopeKey, s.cfg.terminalNo(), card, counter, f)

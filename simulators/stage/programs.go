@@ -20,6 +20,7 @@ import (
 	"github.com/shebao-pay/shebao/settlement/profile"
 	"github.com/shebao-pay/shebao/simulators/pinpad"
 	"github.com/shebao-pay/shebao/simulators/residents"
+	"github.com/shebao-pay/shebao/simulators/vpcd"
 )
 
 var hsmFile = template.Must(template.New("hsm").Parse(`# The HSM process of this demo. Test keys only.
@@ -80,7 +81,7 @@ kiosk:
   listen: 127.0.0.1:{{.Ports.Kiosk}}
   token_file: {{.Dir}}/kiosk.token
   frame_ancestors: http://127.0.0.1:{{.Ports.Panel}}
-reader: {name: shebao, socket: {{.Reader}}}
+reader: {name: "{{.ReaderName}}", socket: {{.Reader}}}
 pin_pad: {socket: {{.Dir}}/pad.sock}
 printer: {address: "unix:{{.Dir}}/printer.sock"}
 admin: {listen: "127.0.0.1:{{.Ports.TAdmin}}"}
@@ -104,7 +105,7 @@ func (s *Stage) writeFile(name string, t *template.Template) (string, error) {
 	}
 	err := t.Execute(&b, map[string]any{
 		"Dir": s.cfg.Dir, "Ports": s.cfg.Ports, "Quick": s.cfg.Quick, "Null": s.cfg.NullLedger,
-		"Reader": reader, "IdleMillis": s.cfg.Idle.Milliseconds(),
+		"Reader": reader, "ReaderName": vpcd.ReaderName(0), "IdleMillis": s.cfg.Idle.Milliseconds(),
 	})
 	if err != nil {
 		return "", fmt.Errorf("stage: %w", err)

@@ -132,7 +132,6 @@ type Stage struct {
 	cfg   Config
 	keys  *keyBook
 	pki   *pki
-	lock  *os.File
 	gen   residents.Generator
 	rates uint32 // version of the rate table
 	stops []func()
@@ -153,6 +152,7 @@ type Stage struct {
 	inserted  string
 	states    map[string]chipcard.State
 	watch     func(Event)
+	hook      func(profile.Kind) bankhost.Fault
 }
 
 // Event tells what happened on the stage, for pages that show it.
@@ -200,20 +200,37 @@ func (s *Stage) Close() {
 	s.stops = nil
 }
 
+// hold takes the folder's lock.
+func hold(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "LOCK"), os.O_CREATE|os.O_RDWR, 0o600) // #nosec G304 -- the caller's own folder
+	if err != nil {
+		return nil, fmt.Errorf("stage: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("%s is in use: a demo is running already on this machine; open its pages, or end it with Ctrl-C first", dir)
+	}
+	return f, nil
+}
+
+// Idle tells whether nobody runs on the folder.
+func Idle(dir string) error {
+	f, err := hold(dir)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
 // takeDir holds the folder against a second start.
 func (s *Stage) takeDir(context.Context) error {
 	if err := os.MkdirAll(s.path("log"), 0o700); err != nil {
 		return fmt.Errorf("stage: %w", err)
 	}
-	f, err := os.OpenFile(s.path("LOCK"), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := hold(s.cfg.Dir)
 	if err != nil {
-		return fmt.Errorf("stage: %w", err)
+		return err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		_ = f.Close()
-		return fmt.Errorf("%s is in use: a demo is running already on this machine; open its pages, or end it with Ctrl-C first", s.cfg.Dir)
-	}
-	s.lock = f
 	s.onStop(func() { _ = f.Close() })
 	return s.cfg.Ports.free()
 }
@@ -267,7 +284,7 @@ func (s *Stage) startBanks(context.Context) error {
 	for _, p := range s.Profiles {
 		h, err := bankhost.New(bankhost.Config{
 			Profile: p, Keys: s.keys.bank(p), Accounts: accounts[p.Code], Addr: addr(s.cfg.Ports.Banks[p.Code]),
-			StateFile: s.path("bank-" + p.Code + ".jsonl"),
+			StateFile: s.path("bank-" + p.Code + ".jsonl"), Script: s.script,
 		})
 		if err != nil {
 			return err
@@ -306,6 +323,25 @@ func (s *Stage) startDevices(ctx context.Context) error {
 	return nil
 }
 
+// script asks the hook, if one is set, what a request meets.
+func (s *Stage) script(_ int, k profile.Kind) bankhost.Fault {
+	s.mu.Lock()
+	hook := s.hook
+	s.mu.Unlock()
+	if hook == nil {
+		return bankhost.None
+	}
+	return hook(k)
+}
+
+// OnRequest sets who decides about each request that reaches a bank host. It is
+// called while the host works on that request.
+func (s *Stage) OnRequest(hook func(profile.Kind) bankhost.Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hook = hook
+}
+
 // serveUnix runs serve on a Unix socket of the stage until Close.
 func (s *Stage) serveUnix(name string, serve func(context.Context, net.Listener) error) error {
 	path := s.path(name)
@@ -328,7 +364,12 @@ func (s *Stage) serveUnix(name string, serve func(context.Context, net.Listener)
 
 // follow keeps what cards remember without power, and tells what happens.
 func (s *Stage) follow(rig *vpcd.Rig) {
-	for range rig.Events() {
+	for e := range rig.Events() {
+		if e.Kind == vpcd.Pulled { // by a fault of the card: it keeps its counter
+			s.mu.Lock()
+			s.states[e.Card], s.inserted = e.State, ""
+			s.mu.Unlock()
+		}
 		s.tell(Event{Kind: "card"})
 	}
 }
@@ -367,6 +408,9 @@ func (s *Stage) Insert(c Card) error {
 // Pull takes the card out and keeps its counter for the next time.
 func (s *Stage) Pull() error {
 	st, err := s.Rig.Remove(0)
+	if errors.Is(err, vpcd.ErrEmpty) {
+		return nil // it was pulled before
+	}
 	if err != nil {
 		return err
 	}

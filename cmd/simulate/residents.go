@@ -1,0 +1,47 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+
+	"github.com/shebao-pay/shebao/simulators/residents"
+)
+
+// defaultSeed is the seed of the demo's population.
+const defaultSeed = 20261122
+
+func residentsCommand() *cobra.Command {
+	var persons int
+	var out string
+	var seed uint64
+	c := &cobra.Command{
+		Use: "residents", Short: "Writes fictional persons, cards and contribution bases as import files",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			began := time.Now()
+			bar := newBar(cmd.ErrOrStderr(), persons, "persons")
+			if err := residents.New(seed).Write(cmd.Context(), out, persons, func(done int) { _ = bar.Set(done) }); err != nil {
+				return err
+			}
+			_ = bar.Finish()
+			_, _ = fmt.Fprintf(cmd.OutOrStdout(), "%d persons in %s: %s, %s, %s (%.1f s)\n", persons, out,
+				residents.PersonsFile, residents.CardsFile, residents.BasesFile, time.Since(began).Seconds())
+			return nil
+		},
+	}
+	c.Flags().IntVar(&persons, "persons", 1000, "how many, 1 to 2,000,000")
+	c.Flags().StringVar(&out, "out", "residents", "folder for the files")
+	c.Flags().Uint64Var(&seed, "seed", defaultSeed, "the same seed makes the same people")
+	return c
+}
+
+// newBar shows progress; it stays silent for work that is over at once.
+func newBar(w io.Writer, total int, what string) *progressbar.ProgressBar {
+	return progressbar.NewOptions(total, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(what),
+		progressbar.OptionShowCount(), progressbar.OptionSetWidth(30), progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionClearOnFinish())
+}
