@@ -1,11 +1,18 @@
 package kiosk
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -183,31 +190,127 @@ func (r *rig) picture(file string) {
 	}
 }
 
-// TestPictures writes a picture of every sample to KIOSK_PICTURES, for a look
-// with one's own eyes.
+// TestPictures writes pictures of the samples for people to look at:
+// KIOSK_PICTURES=dir gives every display in full size, KIOSK_IMAGES=dir the tall
+// display in half size with few colours and an index, as docs/images/kiosk has
+// them.
 func TestPictures(t *testing.T) {
-	dir := os.Getenv("KIOSK_PICTURES")
-	if dir == "" {
-		return // nobody asked for pictures
-	}
-	only := os.Getenv("KIOSK_ONLY")
-	for _, d := range displays {
-		if only != "" && !strings.Contains(only, d.name) {
-			continue
+	if dir := os.Getenv("KIOSK_PICTURES"); dir != "" {
+		for _, d := range displays {
+			pictures(t, d, 1, func(lang, mode, file string, png []byte) {
+				write(t, filepath.Join(dir, d.name, lang+"-"+mode, file), png)
+			})
 		}
-		r := newRig(t, d)
-		step := uint64(1)
-		for _, lang := range languages {
-			for _, large := range []bool{false, true} {
-				for i, s := range samples() {
-					sc := s.in(lang, large)
-					step++
-					sc.Step = step
-					r.show(sc)
-					mode := map[bool]string{false: "normal", true: "large"}[large]
-					r.picture(filepath.Join(dir, d.name, lang+"-"+mode, fmt.Sprintf("%02d-%s.png", i+1, s.name)))
-				}
+	}
+	if dir := os.Getenv("KIOSK_IMAGES"); dir != "" {
+		index := map[string][]string{}
+		pictures(t, displays[0], 0.5, func(lang, mode, file string, png []byte) {
+			write(t, filepath.Join(dir, lang+"-"+mode, file), fewColours(t, png))
+			index[file] = append(index[file], lang+"-"+mode)
+		})
+		write(t, filepath.Join(dir, "README.md"), indexPage(index))
+	}
+}
+
+// pictures shows every sample in every mode and hands the picture to keep.
+func pictures(t *testing.T, d display, scale float64, keep func(lang, mode, file string, png []byte)) {
+	t.Helper()
+	r := newRig(t, d)
+	r.do(chromedp.EmulateViewport(d.width, d.height, chromedp.EmulateScale(scale)))
+	step := uint64(1)
+	for _, lang := range languages {
+		for _, mode := range []string{"normal", "large"} {
+			for i, s := range samples() {
+				sc := s.in(lang, mode == "large")
+				step++
+				sc.Step = step
+				r.show(sc)
+				keep(lang, mode, fmt.Sprintf("%02d-%s.png", i+1, s.name), r.picture())
 			}
 		}
 	}
+}
+
+// picture takes a picture of the page.
+func (r *rig) picture() []byte {
+	r.t.Helper()
+	png, err := chromedp.Run(r.ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return png
+}
+
+func write(t *testing.T, file string, data []byte) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fewColours keeps the 256 most frequent colours of a picture; the rest become
+// the nearest of them.
+func fewColours(t *testing.T, in []byte) []byte {
+	t.Helper()
+	img, err := png.Decode(bytes.NewReader(in))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := img.Bounds()
+	count := map[color.RGBA]int{}
+	coarse := func(x, y int) color.RGBA {
+		r, g, bl, _ := img.At(x, y).RGBA()
+		return color.RGBA{uint8(r>>8) &^ 3, uint8(g>>8) &^ 3, uint8(bl>>8) &^ 3, 255}
+	}
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		for x := b.Min.X; x < b.Max.X; x++ {
+			count[coarse(x, y)]++
+		}
+	}
+	all := slices.Collect(maps.Keys(count))
+	slices.SortFunc(all, func(a, b color.RGBA) int {
+		return cmp.Or(cmp.Compare(count[b], count[a]), cmp.Compare(a.R, b.R), cmp.Compare(a.G, b.G), cmp.Compare(a.B, b.B))
+	})
+	var palette color.Palette
+	for _, c := range all[:min(256, len(all))] {
+		palette = append(palette, c)
+	}
+	near := map[color.RGBA]uint8{}
+	out := image.NewPaletted(b, palette)
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		for x := b.Min.X; x < b.Max.X; x++ {
+			c := coarse(x, y)
+			i, ok := near[c]
+			if !ok {
+				i = uint8(palette.Index(c)) //#nosec G115 -- a palette has at most 256 colours
+				near[c] = i
+			}
+			out.SetColorIndex(x, y, i)
+		}
+	}
+	var w bytes.Buffer
+	enc := png.Encoder{CompressionLevel: png.BestCompression}
+	if err := enc.Encode(&w, out); err != nil {
+		t.Fatal(err)
+	}
+	return w.Bytes()
+}
+
+// indexPage lists the pictures, one row a screen.
+func indexPage(index map[string][]string) []byte {
+	var b bytes.Buffer
+	b.WriteString("# Screens of the kiosk\n\nMade by `KIOSK_IMAGES=$PWD/docs/images/kiosk go test -run TestPictures ./terminal/kiosk` " +
+		"from the samples of its tests: 1080 × 1920, half size. People and amounts are fictional.\n\n" +
+		"| screen | 中文 | 中文 长辈版 | English | English, large type |\n|---|---|---|---|---|\n")
+	for _, file := range slices.Sorted(maps.Keys(index)) {
+		fmt.Fprintf(&b, "| %s |", strings.TrimSuffix(file, ".png"))
+		for _, dir := range []string{"zh-normal", "zh-large", "en-normal", "en-large"} {
+			fmt.Fprintf(&b, " <img src=\"%s/%s\" width=\"160\" alt=\"%s %s\"> |", dir, file, strings.TrimSuffix(file, ".png"), dir)
+		}
+		b.WriteString("\n")
+	}
+	return b.Bytes()
 }

@@ -53,7 +53,7 @@ var layouts = map[flow.ScreenID]layout{
 	flow.ScreenPaid:          {Place: list, Tone: "ok", Primary: flow.ActNext, Beside: []flow.Action{flow.ActMenu}},
 	flow.ScreenNotCharged:    {Place: list, Tone: "no", Primary: flow.ActRetry, Beside: []flow.Action{flow.ActMenu}},
 	flow.ScreenPending:       {Place: list, Tone: "wait", Primary: flow.ActPrint, Beside: []flow.Action{flow.ActMenu}},
-	flow.ScreenReceipts:      {Place: list, Beside: []flow.Action{flow.ActNext}},
+	flow.ScreenReceipts:      {Place: list},
 	flow.ScreenReceiptChoice: {Place: list},
 	flow.ScreenPrinting:      {Place: middle},
 	flow.ScreenPrinted:       {Place: middle, Tone: "ok", Beside: []flow.Action{flow.ActMenu}},

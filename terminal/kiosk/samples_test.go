@@ -50,7 +50,7 @@ func samples() []sample {
 		receipts[i].No = si.ReceiptNo{Area: 330110, Date: 9821, Seq: uint32(17 + i)}.String()
 	}
 	receipts[1].Channel, receipts[2].Channel, receipts[3].Total = "COUNTER", "EBANK", 12345678
-	list := base(flow.ScreenPayList, flow.ActToggle, flow.ActAll, flow.ActNext, back, help, exit)
+	list := base(flow.ScreenPayList, flow.ActToggle, flow.ActAll, flow.ActPage, flow.ActNext, back, help, exit)
 	list.Lines, list.Total, list.Chosen = sampleLines, 201200, 2
 	confirm := base(flow.ScreenPayConfirm, flow.ActConfirm, back, help, exit)
 	confirm.Lines, confirm.Total, confirm.Chosen, confirm.NoPaper = sampleLines[:2], 201200, 2, true
@@ -85,7 +85,7 @@ func samples() []sample {
 		{"result-paid", paid},
 		{"result-not-charged", no},
 		{"result-pending", wait},
-		{"receipts", with(base(flow.ScreenReceipts, flow.ActReprint, flow.ActNext, back, help, exit), func(s *flow.Screen) { s.Receipts = receipts })},
+		{"receipts", with(base(flow.ScreenReceipts, flow.ActReprint, flow.ActPage, back, help, exit), func(s *flow.Screen) { s.Receipts = receipts })},
 		{"receipt-choice", with(base(flow.ScreenReceiptChoice, flow.ActPrint, flow.ActShowQR, flow.ActNoReceipt, help, exit), func(s *flow.Screen) { s.Receipt = &sampleReceipt })},
 		{"receipt-choice-no-paper", with(base(flow.ScreenReceiptChoice, flow.ActShowQR, flow.ActNoReceipt, help, exit), func(s *flow.Screen) {
 			s.Receipt, s.NoPaper, s.Disabled = &sampleReceipt, true, []flow.Action{flow.ActPrint}

@@ -26,7 +26,11 @@ func TestScreens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, d := range displays {
+	on := displays
+	if testing.Short() {
+		on = displays[:1]
+	}
+	for _, d := range on {
 		t.Run(d.name, func(t *testing.T) {
 			r := newRig(t, d)
 			eval[bool](r, string(axe)+"; true")
