@@ -6,7 +6,7 @@ package envelope
 
 import "github.com/shebao-pay/shebao/si"
 
-// Fields is what an envelope holds (02 section 5, rule 8).
+// Fields is what an envelope holds (docs/spec/keys-and-macs.md).
 type Fields struct {
 	IDNumber si.IDNumber
 	Name     si.Name

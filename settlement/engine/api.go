@@ -83,7 +83,7 @@ type Proof struct {
 // Verdict is the bank's judgement of a PIN.
 type Verdict uint8
 
-// The verdicts (03 section 4.1).
+// The verdicts: what the answer code of the card's bank says about the PIN.
 const (
 	Proven Verdict = iota + 1
 	WrongPIN
@@ -103,7 +103,7 @@ type ProofAnswer struct {
 // CardOutcome is the card's last word about a payment, or its silence.
 type CardOutcome uint8
 
-// The outcomes (02 section 8).
+// The outcomes: how the second GENERATE AC ended (EMV 4.3 Book 3, section 6.5.5).
 const (
 	CardTC CardOutcome = iota + 1
 	CardAAC

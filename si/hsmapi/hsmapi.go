@@ -28,7 +28,8 @@ var (
 // process; 0 is none. Long-lived keys are also known by name.
 type KeyRef uint32
 
-// MACAlg is a message authentication code of a bank profile (03 section 7).
+// MACAlg is a message authentication code of a bank profile
+// (docs/spec/keys-and-macs.md).
 type MACAlg uint8
 
 // The algorithms.
@@ -108,7 +109,8 @@ type TranslatePIN struct {
 	Block      si.PINBlock
 }
 
-// OpenCard opens a card envelope sealed by a terminal (02 section 5).
+// OpenCard opens a card envelope sealed by a terminal
+// (docs/spec/keys-and-macs.md).
 type OpenCard struct {
 	Terminal    si.Terminal
 	CardSession [16]byte

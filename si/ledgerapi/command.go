@@ -48,7 +48,8 @@ type DueRef struct {
 	LateFee si.Fen // 滞纳金, collected with the due as a separate amount
 }
 
-// MaxDues is how many dues one payment may hold (08 section 6.2).
+// MaxDues is how many dues one payment may hold: two years of monthly dues,
+// the most a citizen is asked to look over before one PIN.
 const MaxDues = 24
 
 // MaxMemo bounds settlement's sealed note on a reservation, in bytes.
@@ -333,7 +334,7 @@ type PutConfig struct {
 // MaxConfig bounds one piece of business data, in bytes.
 const MaxConfig = 192 << 10
 
-// TerminalState is where a terminal is in its life (08 section 16).
+// TerminalState is where a terminal is in its life.
 type TerminalState uint8
 
 // The states.

@@ -45,7 +45,8 @@ func (c Code) String() string {
 	return codeNames[c]
 }
 
-// PayState is the ledger's state of a payment (06 section 2).
+// PayState is the ledger's state of a payment
+// (docs/format/ledger-rows.md).
 type PayState uint8
 
 // The states.
@@ -95,7 +96,7 @@ type Result struct {
 	Version uint32      // PutConfig
 }
 
-// DueState is the state of a due (04 section 3).
+// DueState is the state of a due (docs/format/ledger-rows.md).
 type DueState uint8
 
 // The states.

@@ -80,7 +80,8 @@ type CardAuth struct {
 	DE55     []byte `json:"de55"`
 }
 
-// PINProof asks the card's bank to judge the PIN (03 section 4.1).
+// PINProof asks the card's bank to judge the PIN; no personal data leaves the
+// hub before it did.
 type PINProof struct {
 	ID   string   `json:"id"` // 32 hex
 	Auth CardAuth `json:"auth"`
@@ -182,7 +183,7 @@ type PaymentState struct {
 	AwaitCard bool `json:"await_card"`
 }
 
-// Reason classes (08 section 4).
+// Reason classes: why nothing was paid. The kiosk has a sentence for each.
 const (
 	ReasonFunds      = "FUNDS"
 	ReasonPINWrong   = "PIN_WRONG"
