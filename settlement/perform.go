@@ -211,14 +211,14 @@ func timeOf(de7 [10]byte, date si.BusinessDate) time.Time {
 		return day
 	}
 	year := day.Year()
-	month, dom := time.Month(n/1e8), int(n/1e6%100)
+	month, dom := time.Month(n/100_000_000), int(n/1_000_000%100)
 	switch { // the reservation and its date lie at most some days apart
 	case month == time.December && day.Month() == time.January:
 		year--
 	case month == time.January && day.Month() == time.December:
 		year++
 	}
-	return time.Date(year, month, dom, int(n/1e4%100), int(n/100%100), int(n%100), 0, si.China)
+	return time.Date(year, month, dom, int(n/10_000%100), int(n/100%100), int(n%100), 0, si.China)
 }
 
 // note counts and logs what the engine noted.
