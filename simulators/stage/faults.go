@@ -63,7 +63,7 @@ var Faults = []Fault{
 	{Name: "duplicate-reply", Row: "F9", What: "the approval comes twice", Expect: paid, set: bankDoes(bankhost.Duplicate)},
 	{Name: "card-pulled-before-send", Row: "F11", What: "the card is pulled while the PIN is asked", Expect: notCharged, set: func(p *player) { p.pullAtPIN = true }},
 	{Name: "card-pulled-after-approval", Row: "F18", What: "the card is pulled before its last word; card_refusal says keep", Expect: paid, set: (*player).pullAtLastWord},
-	{Name: "card-refuses", Row: "F18", What: "the card says no after the approval; card_refusal says reverse", Expect: notCharged, set: func(p *player) {
+	{Name: "card-refuses", Row: "F18", What: "the card says no after the approval; card_refusal says reverse", Expect: pending, set: func(p *player) {
 		p.err = p.stage.Rig.Fault(0, chipcard.Fault{Kind: chipcard.DeclinesSecond})
 	}},
 	{Name: "printer-jam", Row: "F17", What: "the receipt jams", Expect: paid, set: func(p *player) { p.stage.Printer.SetFault(printer.Jam) }},

@@ -325,7 +325,7 @@ func (p *player) ending(ctx context.Context) error {
 		// card-in tells is the ending.
 		return p.comeBack(ctx)
 	}
-	p.tell("the kiosk says: " + p.result.Outcome + " — " + p.citizen.Now().Text)
+	p.tell("the kiosk says: " + p.result.Outcome + " (" + p.citizen.Now().ID + ")")
 	if p.result.Outcome == SawPaid {
 		return p.receipt(ctx)
 	}
@@ -370,12 +370,18 @@ func (p *player) comeBack(ctx context.Context) error {
 
 // receipt prints the receipt and waits for an honest word about it.
 func (p *player) receipt(ctx context.Context) error {
-	v, err := p.citizen.Wait(ctx, screenWait, "result-paid", "receipt-choice")
+	v, err := p.citizen.Wait(ctx, screenWait, "result-paid")
 	if err != nil {
 		return err
 	}
-	if !v.Can("print") {
-		return nil
+	if p.stage.Inserted() == "" {
+		return nil // the card is gone, and the session with it
+	}
+	if err := p.citizen.Press(ctx, v, "next", ""); err != nil {
+		return err
+	}
+	if v, err = p.citizen.Wait(ctx, screenWait, "receipt-choice"); err != nil {
+		return err
 	}
 	papers := len(p.stage.Printer.Papers())
 	if err := p.citizen.Press(ctx, v, "print", ""); err != nil {
