@@ -249,3 +249,49 @@ func BenchmarkMemory(b *testing.B) {
 		runtime.KeepAlive(batches)
 	}
 }
+
+// BenchmarkSealDay seals a day of 200,000 payments.
+func BenchmarkSealDay(b *testing.B) {
+	for b.Loop() {
+		b.StopTimer()
+		r := benchDues(b, benchPersons, Config{})
+		var results []ledgerapi.Result
+		for _, x := range join(benchPays(r, benchPersons), 100) {
+			r.index++
+			results, _ = r.m.ApplyBatch(r.index, x, results[:0])
+		}
+		r.cut()
+		b.StartTimer()
+		if got := r.must(ledgerapi.SealDay{ID: r.id(), Date: firstDay}); got.Count != benchPersons {
+			b.Fatalf("sealed %d payments", got.Count)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/benchPersons*1000, "ns/payment")
+}
+
+// BenchmarkRestore fills a machine from the rows of 200,000 persons with a due each.
+func BenchmarkRestore(b *testing.B) {
+	r := benchDues(b, benchPersons, Config{})
+	c := r.m.Freeze()
+	c.Step(1 << 30)
+	var rows []Change
+	_ = c.Each(func(x Change) error {
+		if x.Bucket <= LastLive {
+			rows = append(rows, x)
+		}
+		return nil
+	})
+	for b.Loop() {
+		i := 0
+		if err := New(r.m.cfg).Restore(func() (Change, bool, error) {
+			i++
+			if i > len(rows) {
+				return Change{}, false, nil
+			}
+			return rows[i-1], true, nil
+		}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchPersons, "ns/person+due")
+}

@@ -127,7 +127,7 @@ func (m *Machine) Freeze() *Changes {
 		}
 	}
 	m.rows, m.old = rowBuf{}, oldRows{}
-	m.old.init()
+	m.old.init(0)
 	m.gen ^= 1
 	m.frozen = c
 	return c
@@ -192,11 +192,16 @@ func (c *Changes) Step(max int) (done bool) {
 		c.next++
 		if t.has(i, c.gen) { // else it changed meanwhile and is encoded
 			c.encode(c.class, i)
-			max--
+			if max--; c.class == classDue {
+				max -= blockCost
+			}
 		}
 	}
 	return c.done
 }
+
+// blockCost is how many other records a block of dues takes as long as to encode.
+const blockCost = 40
 
 func (c *Changes) encode(k class, i uint32) {
 	c.m.track[k].clear(i, c.gen)

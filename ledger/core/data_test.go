@@ -546,3 +546,26 @@ func TestBrokenBooksStop(t *testing.T) {
 		t.Errorf("Post of a payment whose dues do not add up = %v, want ErrInvariant", err)
 	}
 }
+
+// TestSealTwice seals two dates without a checkpoint between: what the first
+// took out of memory must still be known after the second.
+func TestSealTwice(t *testing.T) {
+	r := newRig(t, Config{}).open(2)
+	r.pension(2026, 100_000, 1)
+	stale := r.reserve(1)
+	r.pension(2026, 300_000, 1) // replaces the due that stale names
+	r.cut()
+	r.must(ledgerapi.SealDay{ID: r.id(), Date: firstDay})
+	r.medical(2026, 2)
+	p := r.pay(2)
+	r.must(p)
+	r.cut()
+	r.must(ledgerapi.SealDay{ID: r.id(), Date: firstDay + 1})
+	if got := r.do(stale); got.Code != ledgerapi.DueChanged || got.Due != stale.Dues[0].ID {
+		t.Errorf("Reserve of a replaced due = %s %d, want DUE_CHANGED", got.Code, got.Due)
+	}
+	if got := r.do(p); got.Code != ledgerapi.Exists {
+		t.Errorf("Pay of the second date = %s, want EXISTS", got.Code)
+	}
+	r.check()
+}

@@ -112,7 +112,7 @@ func New(cfg Config) *Machine {
 	m.byNotice = newTable(func(n si.NoticeNo) uint64 { return mix(uint64(n)) }, func(s uint32) si.NoticeNo { return m.notices.at(s).no })
 	m.byIndiv = newTable(func(k indivKey) uint64 { return mix(uint64(k.person)<<24 | uint64(k.year)<<8 | uint64(k.fund)) },
 		func(s uint32) indivKey { return m.indivs.at(s).key })
-	m.old.init()
+	m.old.init(0)
 	return m
 }
 

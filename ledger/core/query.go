@@ -216,9 +216,8 @@ func (m *Machine) PaymentsOf(no si.PersonNo, limit int) []ledgerapi.Payment {
 		}
 	}
 	m.unreleased(func(o *oldRows) bool {
-		ids := o.paysOf[no]
-		for _, id := range ids[max(0, len(ids)-limit):] {
-			addOld(id)
+		for i := o.paysOf[no]; i != 0; i = o.payLinks[i-1].next {
+			addOld(o.payLinks[i-1].id)
 		}
 		return true
 	})

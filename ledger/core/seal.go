@@ -7,23 +7,58 @@ import (
 )
 
 // oldRows are the rows that left memory and are not yet durable: they answer in
-// place of Past until Release.
+// place of Past until Release. A day leaves at once, so they hold no pointer a
+// row: bytes stand in large pieces, lists are threaded through links.
 type oldRows struct {
-	pays     map[si.PaymentID][]byte
-	paysOf   map[si.PersonNo][]si.PaymentID // ascending by number
+	pieces   [][]byte
+	pays     map[si.PaymentID]place
+	dues     map[si.DueID]place
+	acks     map[si.PaymentID]place
 	receipts map[si.ReceiptNo]si.PaymentID
-	dues     map[si.DueID][]byte
-	duesOf   map[si.PersonNo][]si.DueID
-	acks     map[si.PaymentID][]byte
+	paysOf   map[si.PersonNo]uint32 // 1 + index of the head in payLinks
+	duesOf   map[si.PersonNo]uint32 // the same in dueLinks
+	payLinks []oldLink[si.PaymentID]
+	dueLinks []oldLink[si.DueID]
 }
 
-func (o *oldRows) init() {
-	o.pays = map[si.PaymentID][]byte{}
-	o.paysOf = map[si.PersonNo][]si.PaymentID{}
-	o.receipts = map[si.ReceiptNo]si.PaymentID{}
-	o.dues = map[si.DueID][]byte{}
-	o.duesOf = map[si.PersonNo][]si.DueID{}
-	o.acks = map[si.PaymentID][]byte{}
+// place is where a row stands in pieces.
+type place struct{ piece, at, n uint32 }
+
+type oldLink[K any] struct {
+	id   K
+	next uint32
+}
+
+// init makes room for n payments.
+func (o *oldRows) init(n int) {
+	o.pays = make(map[si.PaymentID]place, n)
+	o.dues = make(map[si.DueID]place, n)
+	o.acks = map[si.PaymentID]place{}
+	o.receipts = make(map[si.ReceiptNo]si.PaymentID, n)
+	o.paysOf = make(map[si.PersonNo]uint32, n)
+	o.duesOf = make(map[si.PersonNo]uint32, n)
+}
+
+func (o *oldRows) add(row []byte) place {
+	n := len(o.pieces)
+	if n == 0 || cap(o.pieces[n-1])-len(o.pieces[n-1]) < len(row) {
+		o.pieces = append(o.pieces, make([]byte, 0, max(len(row), rowChunkSize)))
+		n++
+	}
+	p := place{uint32(n - 1), uint32(len(o.pieces[n-1])), uint32(len(row))}
+	o.pieces[n-1] = append(o.pieces[n-1], row...)
+	return p
+}
+
+func (o *oldRows) row(p place) []byte { return o.pieces[p.piece][p.at : p.at+p.n] }
+
+// rowIn is a row of one of the maps of oldRows.
+func rowIn[K comparable](o *oldRows, in map[K]place, k K) ([]byte, bool) {
+	p, ok := in[k]
+	if !ok {
+		return nil, false
+	}
+	return o.row(p), true
 }
 
 // unreleased visits the sets of rows that Past cannot give yet.
@@ -42,13 +77,12 @@ func (m *Machine) pastGet(b Bucket, key []byte) ([]byte, bool) {
 
 // oldPayRow is the row of a payment that left memory.
 func (m *Machine) oldPayRow(id si.PaymentID) ([]byte, bool) {
-	if row, ok := m.old.pays[id]; ok {
-		return row, true
+	row, ok := rowIn(&m.old, m.old.pays, id)
+	if !ok && m.frozen != nil {
+		row, ok = rowIn(&m.frozen.old, m.frozen.old.pays, id)
 	}
-	if m.frozen != nil {
-		if row, ok := m.frozen.old.pays[id]; ok {
-			return row, true
-		}
+	if ok {
+		return row, true
 	}
 	return m.pastGet(BucketPayOld, id[:])
 }
@@ -78,9 +112,9 @@ func (m *Machine) oldDue(id si.DueID) (d due, by si.PaymentID, ok bool) {
 	if m.pastDues == 0 {
 		return d, by, false
 	}
-	row, ok := m.old.dues[id]
+	row, ok := rowIn(&m.old, m.old.dues, id)
 	if !ok && m.frozen != nil {
-		row, ok = m.frozen.old.dues[id]
+		row, ok = rowIn(&m.frozen.old, m.frozen.old.dues, id)
 	}
 	if !ok {
 		var owner []byte
@@ -121,11 +155,9 @@ func (m *Machine) eachOldDue(who si.PersonNo, visit func(d *due, by si.PaymentID
 		m.cfg.Past.Scan(BucketDueOld, be32(nil, uint32(who)), false, func(_, row []byte) bool { return read(row) })
 	}
 	m.unreleased(func(o *oldRows) bool {
-		for _, id := range o.duesOf[who] {
-			if !more {
-				return false
-			}
-			read(o.dues[id])
+		for i := o.duesOf[who]; i != 0 && more; i = o.dueLinks[i-1].next {
+			row, _ := rowIn(o, o.dues, o.dueLinks[i-1].id)
+			read(row)
 		}
 		return more
 	})
@@ -136,9 +168,9 @@ func (m *Machine) oldAck(id si.PaymentID) *ack {
 	if m.sealed == 0 {
 		return nil
 	}
-	row, ok := m.old.acks[id]
+	row, ok := rowIn(&m.old, m.old.acks, id)
 	if !ok && m.frozen != nil {
-		row, ok = m.frozen.old.acks[id]
+		row, ok = rowIn(&m.frozen.old, m.frozen.old.acks, id)
 	}
 	if !ok {
 		row, ok = m.pastGet(BucketAckOld, id[:])
@@ -183,6 +215,9 @@ func (m *Machine) applySealDay(h *ledgerapi.Header, body []byte, out *ledgerapi.
 		return
 	}
 	m.sealed = c.Date
+	if len(m.old.pieces) == 0 {
+		m.old.init(m.payByID.n)
+	}
 	for slot := uint32(1); slot <= m.pays.used; slot++ {
 		p := m.pays.at(slot)
 		if p.state == 0 || p.live() || p.book > m.sealed {
@@ -217,11 +252,12 @@ func (m *Machine) retirePay(p *pay, slot uint32) {
 	m.track[classPay].clear(slot, m.gen)
 	m.pastMillis = max(m.pastMillis, p.id.Millis())
 	row := m.payValue(m.value[:0], p)
-	m.old.pays[p.id] = append([]byte(nil), row...)
+	m.old.pays[p.id] = m.old.add(row)
 	m.row(BucketPayOld, append(m.key[:0], p.id[:]...), row)
 	m.row(BucketPay, append(m.key[:0], p.id[:]...), nil)
 	if p.person != 0 {
-		m.old.paysOf[p.person] = append(m.old.paysOf[p.person], p.id)
+		m.old.payLinks = append(m.old.payLinks, oldLink[si.PaymentID]{p.id, m.old.paysOf[p.person]})
+		m.old.paysOf[p.person] = uint32(len(m.old.payLinks))
 		m.row(BucketPayPerson, be64(be32(m.key[:0], uint32(p.person)), p.no), append(m.value[:0], p.id[:]...))
 		m.unlinkPay(p, slot)
 	}
@@ -260,8 +296,9 @@ func (m *Machine) retireDue(slot uint32, by si.PaymentID) {
 	m.touchDue(d.id)
 	m.pastDues++
 	row := dueValue(m.value[:0], d, by)
-	m.old.dues[d.id] = append([]byte(nil), row...)
-	m.old.duesOf[d.person] = append(m.old.duesOf[d.person], d.id)
+	m.old.dues[d.id] = m.old.add(row)
+	m.old.dueLinks = append(m.old.dueLinks, oldLink[si.DueID]{d.id, m.old.duesOf[d.person]})
+	m.old.duesOf[d.person] = uint32(len(m.old.dueLinks))
 	m.row(BucketDueOld, be64(be32(m.key[:0], uint32(d.person)), uint64(d.id)), row)
 	m.row(BucketDueOwner, be64(m.key[:0], uint64(d.id)), be32(m.value[:0], uint32(d.person)))
 	link := &m.personOf(d.person).dues
@@ -277,7 +314,7 @@ func (m *Machine) retireAck(a *ack, slot uint32) {
 	m.touch(classAck, slot)
 	m.track[classAck].clear(slot, m.gen)
 	row := ackValue(m.value[:0], a)
-	m.old.acks[a.id] = append([]byte(nil), row...)
+	m.old.acks[a.id] = m.old.add(row)
 	m.row(BucketAckOld, append(m.key[:0], a.id[:]...), row)
 	m.row(BucketAck, append(m.key[:0], a.id[:]...), nil)
 	m.ackByID.del(a.id, slot)
