@@ -175,21 +175,6 @@ func (r *rig) show(sc flow.Screen) {
 	r.until(fmt.Sprintf(`document.getElementById("screen")?.dataset.screen === %q && document.getElementById("screen").dataset.step === "%d"`, sc.ID, sc.Step))
 }
 
-// picture takes a picture of the page.
-func (r *rig) picture(file string) {
-	r.t.Helper()
-	png, err := chromedp.Run(r.ctx, chromedp.CaptureScreenshot())
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		r.t.Fatal(err)
-	}
-	if err := os.WriteFile(file, png, 0o644); err != nil {
-		r.t.Fatal(err)
-	}
-}
-
 // TestPictures writes pictures of the samples for people to look at:
 // KIOSK_PICTURES=dir gives every display in full size, KIOSK_IMAGES=dir the tall
 // display in half size with few colours and an index, as docs/images/kiosk has
