@@ -128,6 +128,21 @@ const (
 	noteLate                         // journal a reply that no longer counts
 )
 
+var actionNames = [...]string{"", "nothing", "ask for the PIN block", "send the 0200", "Post", "Void, proof NOT_SENT", "Void, proof DECLINED",
+	"Void, proof REVERSAL_ACK", "the same Void again", "Unpost", "Unpost again", "tell pending; Annotate REVERSING", "Annotate the next attempt",
+	"line up for the link", "send the 0400 or 0420", "wait, longer each time", "wait; the attempt is not used up", "wait before the same again",
+	"fetch memo or numbers", "wait until an earlier leader can send no more", "hand over to people", "tell paid; await the card", "tell paid",
+	"tell paid; note the card's refusal", "tell not charged", "tell the refusal", "tell refused: nothing was asked", "tell refused: never held",
+	"tell pending", "journal it as late"}
+
+// String says what is done.
+func (a action) String() string {
+	if int(a) >= len(actionNames) {
+		return "action(?)"
+	}
+	return actionNames[a]
+}
+
 // move is one cell of the table.
 type move struct {
 	to State

@@ -1,7 +1,10 @@
 package engine
 
 import (
+	"fmt"
+	"os"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/shebao-pay/shebao/si/ledgerapi"
@@ -221,5 +224,31 @@ func TestNames(t *testing.T) {
 	}
 	if got := []string{stateEnd.String(), Trigger(0).String(), noteEnd.String()}; !reflect.DeepEqual(got, []string{"State(?)", "Trigger(?)", "NoteKind(?)"}) {
 		t.Errorf("out of range: got %q", got)
+	}
+}
+
+// TestDocument holds the page of the states to the table: it lists every
+// declared pair as it is, and no other. A failure prints the lines to put there.
+func TestDocument(t *testing.T) {
+	page, err := os.ReadFile("../../docs/spec/payment-states.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(page), "<!-- table -->\n")
+	got, _, ok2 := strings.Cut(rest, "<!-- end -->\n")
+	if !ok || !ok2 {
+		t.Fatal("docs/spec/payment-states.md has lost the marks around its table")
+	}
+	var want strings.Builder
+	want.WriteString("| in | comes | goes to | does |\n|---|---|---|---|\n")
+	for s := Reserving; s < stateEnd; s++ {
+		for tr := LedgerOK; tr < triggerEnd; tr++ {
+			if m := table[s][tr]; m.do != 0 {
+				fmt.Fprintf(&want, "| %v | %v | %v | %v |\n", s, tr, m.to, m.do)
+			}
+		}
+	}
+	if got != want.String() {
+		t.Errorf("the page's table is not the code's; put this there:\n%s", want.String())
 	}
 }
