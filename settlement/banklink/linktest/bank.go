@@ -3,7 +3,6 @@ package linktest
 import (
 	"crypto/sha256"
 	"fmt"
-	"io"
 	"net"
 	"strings"
 	"sync"
@@ -186,9 +185,6 @@ func (b *Bank) serve(s *session) {
 			buf = append(buf[:0], buf[size:]...)
 		}
 		if err != nil {
-			if err != io.EOF {
-				return
-			}
 			return
 		}
 	}
@@ -352,10 +348,8 @@ func (b *Bank) money(s *session, m *bankmsg.Message, in *bankmsg.Inbound) bool {
 		b.mu.Unlock()
 		return true
 	}
-	resp := "00"
-	if f.Code != "" {
-		resp = f.Code
-	} else {
+	resp := f.Code
+	if resp == "" {
 		resp = b.book(m, in)
 	}
 	b.mu.Unlock()
