@@ -180,8 +180,8 @@ func (h *Hub) newPool(p *profile.Profile) (*banklink.Pool, error) {
 }
 
 // Start takes up every pending payment of the ledger and then begins to serve.
-// The hub lives until Stop, which must be called; the end of ctx cuts its links
-// off.
+// The hub lives until Stop, not until the end of ctx: what is under way is given
+// its time there.
 func (h *Hub) Start(ctx context.Context) error {
 	if !h.state.CompareAndSwap(hubNew, hubRunning) {
 		return ErrStarted
@@ -197,7 +197,7 @@ func (h *Hub) Start(ctx context.Context) error {
 	h.done.Go(h.run)
 	for _, p := range h.cfg.Profiles {
 		if pool := h.pools[p.Number]; pool != nil {
-			pool.Start(ctx)
+			pool.Start(context.WithoutCancel(ctx))
 		}
 	}
 	return nil

@@ -235,7 +235,9 @@ func (w *world) start() {
 	if _, err := h.Pay(context.Background(), engine.Intent{}); !errors.Is(err, ErrNotRunning) {
 		w.t.Errorf("Pay before Start: got %v", err)
 	}
-	if err := h.Start(context.Background()); err != nil {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel() // the hub outlives the context of its Start
+	if err := h.Start(ctx); err != nil {
 		w.t.Fatal(err)
 	}
 	w.hub = h
