@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -195,7 +196,9 @@ func (l *link) write(ctx context.Context, p []byte) error {
 func (l *link) ask(ctx context.Context, n byte, wait time.Duration) (byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	if err := l.write(ctx, []byte{0x10, 0x04, n}); err != nil {
+	if err := l.write(ctx, []byte{0x10, 0x04, n}); errors.Is(err, os.ErrDeadlineExceeded) {
+		return 0, err
+	} else if err != nil {
 		return 0, errors.Join(errClosed, err)
 	}
 	for {
@@ -270,7 +273,11 @@ func (l *link) await(ctx context.Context, id [4]byte, t Times, last device.Print
 				continue // the last question is still open
 			}
 			asked, got = 4, 0
-			if err := l.write(ctx, []byte{0x10, 4, 1, 0x10, 4, 2, 0x10, 4, 3, 0x10, 4, 4}); err != nil {
+			err := l.write(ctx, []byte{0x10, 4, 1, 0x10, 4, 2, 0x10, 4, 3, 0x10, 4, 4})
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				continue // the job's time is over; ctx says so next
+			}
+			if err != nil {
 				return device.JobFailed, device.PrinterOffline
 			}
 		case r, ok := <-l.in:
