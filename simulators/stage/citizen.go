@@ -56,8 +56,22 @@ type Citizen struct {
 	err     error
 }
 
+// openKiosk opens the page of this stage's kiosk as it stands now.
+func (s *Stage) openKiosk(ctx context.Context) (*Citizen, error) {
+	url, err := s.KioskURL()
+	if err != nil {
+		return nil, err
+	}
+	return newCitizen(ctx, url, s.tap)
+}
+
 // NewCitizen opens the kiosk's page.
 func NewCitizen(ctx context.Context, kioskURL string) (*Citizen, error) {
+	return newCitizen(ctx, kioskURL, nil)
+}
+
+// newCitizen asks through the given way; nil is the usual one.
+func newCitizen(ctx context.Context, kioskURL string, way http.RoundTripper) (*Citizen, error) {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		return nil, fmt.Errorf("stage: %w", err)
@@ -67,7 +81,7 @@ func NewCitizen(ctx context.Context, kioskURL string) (*Citizen, error) {
 		return nil, fmt.Errorf("stage: %w", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	c := &Citizen{base: u.Scheme + "://" + u.Host, http: &http.Client{Jar: jar}, cancel: cancel, done: make(chan struct{}), changed: make(chan struct{})}
+	c := &Citizen{base: u.Scheme + "://" + u.Host, http: &http.Client{Jar: jar, Transport: way}, cancel: cancel, done: make(chan struct{}), changed: make(chan struct{})}
 	if err := c.fetch(ctx, kioskURL); err != nil {
 		cancel()
 		return nil, err

@@ -70,12 +70,14 @@ func (s *Stage) Play(ctx context.Context, bank string, f Fault, tell func(string
 	if err != nil {
 		return Result{}, err
 	}
-	p := &player{stage: s, fault: f, card: card, host: s.Banks[bank], tell: tell, began: time.Now()}
-	url, err := s.KioskURL()
-	if err != nil {
-		return p.result, err
-	}
-	if p.citizen, err = NewCitizen(ctx, url); err != nil {
+	return s.PlayCard(ctx, card, f, tell)
+}
+
+// PlayCard is Play with one card; the bank host knows its account.
+func (s *Stage) PlayCard(ctx context.Context, card Card, f Fault, tell func(string)) (Result, error) {
+	p := &player{stage: s, fault: f, card: card, host: s.Banks[card.Bank], tell: tell, began: time.Now()}
+	var err error
+	if p.citizen, err = s.openKiosk(ctx); err != nil {
 		return p.result, err
 	}
 	defer p.citizen.Leave()
@@ -300,10 +302,10 @@ func (p *player) startTerminal() {
 	p.tell("the terminal was killed with -9 and starts again")
 	// The card still sticks in the slot: the citizen pulls it.
 	p.err = errors.Join(p.err, p.stage.StartTerminal(context.Background()), p.stage.Pull())
-	url, err := p.stage.KioskURL()
+	p.citizen.Leave()
+	next, err := p.stage.openKiosk(context.Background())
 	if err == nil {
-		p.citizen.Leave()
-		p.citizen, err = NewCitizen(context.Background(), url)
+		p.citizen = next
 	}
 	p.err = errors.Join(p.err, err)
 }

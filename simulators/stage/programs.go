@@ -66,6 +66,9 @@ timers:
 {{- end}}
 null_ledger: {{.Null}}
 demo: true
+{{- with .LogLevel}}
+log_level: {{.}}
+{{- end}}
 `))
 
 var terminaldFile = template.Must(template.New("terminald").Parse(`# The kiosk of this demo; cmd/terminald/config.go explains each setting.
@@ -94,6 +97,9 @@ times:
 {{- end}}
 {{- end}}
 demo: true
+{{- with .LogLevel}}
+log_level: {{.}}
+{{- end}}
 `))
 
 // writeFile fills a node file of this stage.
@@ -105,7 +111,7 @@ func (s *Stage) writeFile(name string, t *template.Template) (string, error) {
 	}
 	err := t.Execute(&b, map[string]any{
 		"Dir": s.cfg.Dir, "Ports": s.cfg.Ports, "Quick": s.cfg.Quick, "Null": s.cfg.NullLedger,
-		"Reader": reader, "ReaderName": vpcd.ReaderName(0), "IdleMillis": s.cfg.Idle.Milliseconds(),
+		"Reader": reader, "ReaderName": vpcd.ReaderName(0), "IdleMillis": s.cfg.Idle.Milliseconds(), "LogLevel": s.cfg.LogLevel,
 	})
 	if err != nil {
 		return "", fmt.Errorf("stage: %w", err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sort"
@@ -41,6 +42,8 @@ type Config struct {
 	Quick bool
 	// Idle shortens the screen's idle time of a quick terminal further.
 	Idle time.Duration
+	// LogLevel of settled and terminald; empty is info.
+	LogLevel string
 	// Self starts this program again as the process that plays the cards; empty
 	// is this program with vpcd.ChildCommand.
 	Self []string
@@ -153,6 +156,8 @@ type Stage struct {
 	states    map[string]chipcard.State
 	watch     func(Event)
 	hook      func(profile.Kind) bankhost.Fault
+
+	tap http.RoundTripper // of the citizens' requests, where a test listens
 }
 
 // Event tells what happened on the stage, for pages that show it.
@@ -191,6 +196,12 @@ func Start(ctx context.Context, cfg Config) (_ *Stage, err error) {
 
 // onStop remembers what Close must undo; the last started ends first.
 func (s *Stage) onStop(f func()) { s.stops = append(s.stops, f) }
+
+// OnStop lets Close end something that was started on the stage.
+func (s *Stage) OnStop(f func()) { s.onStop(f) }
+
+// PanelAddr is where the hardware panel belongs.
+func (s *Stage) PanelAddr() string { return addr(s.cfg.Ports.Panel) }
 
 // Close ends everything in reverse order.
 func (s *Stage) Close() {

@@ -23,8 +23,8 @@ type Card struct {
 	Balance si.Fen
 }
 
-// demoPIN opens every card of the demo.
-const demoPIN = "123456"
+// DemoPIN opens every card of the demo.
+const DemoPIN = "123456"
 
 // tray deals the demo's cards among the first persons residents.
 type tray struct {
@@ -60,7 +60,7 @@ func (t *tray) add(id, story, storyEn string, p residents.Resident, change func(
 	}
 	c := Card{
 		ID: id, Name: p.Name, Bank: p.Bank.Code, Tail: p.PAN[len(p.PAN)-4:], Story: story, StoryEn: storyEn,
-		Person: p, Data: CardData(p, t.imk(p.Bank.Code)), PIN: demoPIN, Balance: p.Balance,
+		Person: p, Data: CardData(p, t.imk(p.Bank.Code)), PIN: DemoPIN, Balance: p.Balance,
 	}
 	c.Data.ID = id
 	if change != nil {
