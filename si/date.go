@@ -7,7 +7,12 @@ import (
 
 // China is China time: UTC+8 without summer time. Every business date and every
 // time on a wire, file, screen or paper is in it; logs and journals keep UTC.
-var China = time.FixedZone("UTC+8", 8*60*60)
+var China = time.FixedZone("UTC+8", chinaSeconds)
+
+const (
+	chinaSeconds = 8 * 60 * 60 // east of UTC, all the year
+	daySeconds   = 24 * 60 * 60
+)
 
 // BusinessDate is a day, counted from 2000-01-01 in China time. 0 means none.
 type BusinessDate uint16
@@ -27,8 +32,7 @@ func Date(year int, month time.Month, day int) BusinessDate {
 
 // Time is the midnight that begins the day in China.
 func (d BusinessDate) Time() time.Time {
-	t := epochDay.AddDate(0, 0, int(d))
-	return time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, China)
+	return time.Unix(epochDay.Unix()+int64(d)*daySeconds-chinaSeconds, 0).In(China)
 }
 
 // String writes 2026-11-22.

@@ -89,3 +89,14 @@ func TestBirthMonth(t *testing.T) {
 		t.Errorf("BirthMonthOf(1949, 10) = %d-%d", b.Year(), b.Month())
 	}
 }
+
+// TestEveryDay holds each day to the calendar, whatever arithmetic makes it.
+func TestEveryDay(t *testing.T) {
+	for d := range 1 << 16 {
+		c := time.Date(2000, 1, 1+d, 0, 0, 0, 0, China)
+		got := BusinessDate(d).Time()
+		if !got.Equal(c) || got.String() != c.String() || DateOf(got) != BusinessDate(d) || DateOf(got.Add(-1)) != BusinessDate(d)-1 && d > 0 {
+			t.Fatalf("BusinessDate(%d).Time() = %v, want %v", d, got, c)
+		}
+	}
+}

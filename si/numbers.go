@@ -3,6 +3,7 @@ package si
 import (
 	"errors"
 	"fmt"
+	"strconv"
 )
 
 // ErrCheckDigit is returned for a number whose check digits do not fit.
@@ -59,7 +60,30 @@ func (r ReceiptNo) String() string {
 	if r == (ReceiptNo{}) {
 		return ""
 	}
-	return r.Area.String() + r.Date.Compact()[2:] + fmt.Sprintf("%08d", r.Seq)
+	return string(r.Append(make([]byte, 0, 20)))
+}
+
+// Append appends what String writes. It allocates nothing when dst has room.
+func (r ReceiptNo) Append(dst []byte) []byte {
+	if r == (ReceiptNo{}) {
+		return dst
+	}
+	y, m, d := r.Date.Time().Date()
+	dst = appendDigits(dst, uint64(r.Area), 6)
+	dst = appendDigits(dst, uint64(y%100*10_000+int(m)*100+d), 6)
+	return appendDigits(dst, uint64(r.Seq), 8)
+}
+
+// appendDigits appends v with leading zeros; a number of more digits than width
+// is written whole.
+func appendDigits(dst []byte, v uint64, width int) []byte {
+	for n := uint64(10); width > 1; width-- {
+		if v < n {
+			dst = append(dst, '0')
+		}
+		n *= 10
+	}
+	return strconv.AppendUint(dst, v, 10)
 }
 
 // ParseReceiptNo reads the form that String writes.

@@ -118,6 +118,7 @@ func (r *request) paid() {
 		if v, known := r.c.s.cfg.Ledger.NoticeByNo(r.call.Notice, on); known && v.ValidUntil < on {
 			a.Code = codeExpired
 		}
+	default: // payCode has said it
 	}
 	a.Detail = code.String()
 }
@@ -145,8 +146,9 @@ func payCode(c ledgerapi.Code) string {
 		return codeCutover
 	case ledgerapi.Malformed:
 		return codeForm
+	default: // nothing a bank could mend
+		return codeSystem
 	}
-	return codeSystem
 }
 
 // reversed turns the ledger's result of a Reverse into the answer.

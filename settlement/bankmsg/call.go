@@ -3,8 +3,10 @@ package bankmsg
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
-	"time"
+	"strconv"
+	"strings"
 
 	"golang.org/x/text/encoding/simplifiedchinese"
 
@@ -152,8 +154,16 @@ func (b *BankCall) PaymentID(bank si.Bank) si.PaymentID {
 		stan, de7, acquirer, forwarder = o.STAN, o.DE7, o.Acquirer, o.Forwarder
 	}
 	// DE 90 fills the institutions with zeros, so those in front count nowhere.
-	text := fmt.Appendf(nil, "%d|%s|%s|%s|%06d|%s", bank, trimZeros([]byte(acquirer)),
-		trimZeros([]byte(forwarder)), de7[:], stan, b.Serial[:])
+	var room [96]byte
+	text := strconv.AppendUint(room[:0], uint64(bank), 10)
+	text = append(append(text, '|'), strings.TrimLeft(acquirer, "0")...)
+	text = append(append(text, '|'), strings.TrimLeft(forwarder, "0")...)
+	text = append(append(append(text, '|'), de7[:]...), '|')
+	for unit := uint32(100_000); unit > 1 && stan < unit; unit /= 10 { // six digits
+		text = append(text, '0')
+	}
+	text = append(strconv.AppendUint(text, uint64(stan), 10), '|')
+	text = append(text, b.Serial[:]...)
 	sum := sha256.Sum256(text)
 	var id si.PaymentID
 	var ms [8]byte
@@ -165,14 +175,23 @@ func (b *BankCall) PaymentID(bank si.Bank) si.PaymentID {
 
 // validTime tells whether MMDDhhmmss is a time of this year or a neighbour.
 func validTime(de7 [10]byte, today si.BusinessDate) bool {
-	year := today.Time().Year()
-	for _, y := range []int{year, year - 1, year + 1} {
-		if _, err := time.Parse("20060102150405", fmt.Sprintf("%04d%s", y, de7[:])); err == nil {
-			return true
-		}
+	if !allOf(de7[:], isDigit) {
+		return false
 	}
-	return false
+	two := func(at int) int { return int(de7[at]-'0')*10 + int(de7[at+1]-'0') }
+	month, day := two(0), two(2)
+	if month < 1 || month > 12 || day < 1 || two(4) > 23 || two(6) > 59 || two(8) > 59 {
+		return false
+	}
+	last := [...]int{31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31}[month-1]
+	if month == 2 && day == 29 {
+		year := today.Time().Year()
+		return leap(year) || leap(year-1) || leap(year+1)
+	}
+	return day <= last
 }
+
+func leap(year int) bool { return year%4 == 0 && (year%100 != 0 || year%400 == 0) }
 
 // BankAnswer is what our server answers a bank's call.
 type BankAnswer struct {
@@ -238,7 +257,7 @@ func (c *Codec) answer(m, req *Message, in *Inbound, code string) (*rule, error)
 
 // records writes the records of the answer in a fixed order.
 func (a *BankAnswer) records() ([]byte, error) {
-	var out []byte
+	out := make([]byte, 0, 128)
 	add := func(tag, v string) {
 		if v != "" {
 			out = AppendRecord(out, tag, v)
@@ -261,9 +280,13 @@ func (a *BankAnswer) records() ([]byte, error) {
 		}
 		add(RecName, gb)
 	}
-	add(RecReceipt, a.Receipt.String())
+	if a.Receipt != (si.ReceiptNo{}) {
+		out = append(out, RecReceipt+"020"...)
+		out = a.Receipt.Append(out)
+	}
 	if !a.Payment.IsZero() {
-		add(RecPayment, a.Payment.String())
+		out = append(out, RecPayment+"032"...)
+		out = hex.AppendEncode(out, a.Payment[:])
 	}
 	add(RecDetail, a.Detail)
 	return out, nil

@@ -119,14 +119,17 @@ func (c *Codec) SettleDate(m *Message, in *Inbound, today si.BusinessDate) (date
 	return d, 1
 }
 
-// nearDate finds the day MMDD within drift days of today.
+// nearDate finds the day MMDD within drift days of today, from today outwards.
 func nearDate(mmdd []byte, today si.BusinessDate, drift int) (si.BusinessDate, bool) {
 	if len(mmdd) != 4 || !allOf(mmdd, isDigit) {
 		return 0, false
 	}
 	want := int(number(mmdd))
-	for i := -drift; i <= drift; i++ {
-		d := int(today) + i
+	for i := 0; i <= 2*drift; i++ {
+		d := int(today) + (i+1)/2
+		if i%2 == 0 {
+			d = int(today) - i/2
+		}
 		if d <= 0 || d > 0xFFFF {
 			continue
 		}
