@@ -486,6 +486,14 @@ func TestF15ReserveOfUnknownOutcome(t *testing.T) {
 		t.Errorf("got reversal %+v", v)
 	}
 
+	r.step(Ask{Intent: intent(t, 4, pos)})
+	r.fail(FaultUnknown, true)
+	s := take[Submit](r)
+	r.step(LedgerDone{ID: s.ID, Seq: s.Seq, Result: ledgerapi.Result{Code: ledgerapi.OK, STAN: 9}}) // a ledger that says the numbers again
+	if v := take[SendReversal](r); v.STAN != 9 {
+		t.Errorf("got reversal %+v", v)
+	}
+
 	r.step(Ask{Intent: intent(t, 2, pos)})
 	r.fail(FaultUnknown, false)
 	r.commit() // Annotate: it never was

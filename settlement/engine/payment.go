@@ -369,7 +369,7 @@ func (e *Engine) ledgerDone(ev *LedgerDone) {
 	case LedgerOK:
 		p.durable = p.durable || p.cmd == ledgerapi.TypeAnnotate || p.cmd == ledgerapi.TypeUnpost
 	}
-	if p.state == Reserving {
+	if p.stan == 0 && ev.Result.STAN != 0 { // Reserve, or Annotate when Reserve's answer was lost
 		p.stan, p.rrn, p.de7 = ev.Result.STAN, ev.Result.RRN, ev.Result.DE7
 		e.key(p)
 	}
