@@ -81,8 +81,9 @@ func refused(a *engine.Answer) string {
 		return termapi.ReasonBankAway
 	case engine.WhyCardBusy:
 		return termapi.ReasonDueTaken
+	default:
+		return termapi.ReasonSystem
 	}
-	return termapi.ReasonSystem
 }
 
 // refusal is the reason class of a ledger refusal.
@@ -92,8 +93,9 @@ func refusal(c ledgerapi.Code) string {
 		return termapi.ReasonDueTaken
 	case ledgerapi.DueChanged, ledgerapi.NotOldest, ledgerapi.NotFound:
 		return termapi.ReasonDueChanged
+	default: // nothing the citizen could mend
+		return termapi.ReasonSystem
 	}
-	return termapi.ReasonSystem
 }
 
 func (s *Server) overview(ctx context.Context, in *sessionIn) (termapi.Overview, *failure) {
@@ -130,8 +132,9 @@ func tellAtCardIn(p *ledgerapi.Payment, now time.Time) bool {
 		return true
 	case ledgerapi.PayVoided:
 		return p.Proof == ledgerapi.ProofReversalAck && now.Sub(time.UnixMilli(p.EndedAt)) < resolvedFor
+	default:
+		return false
 	}
-	return false
 }
 
 func (s *Server) dues(ctx context.Context, in *sessionIn) (termapi.Dues, *failure) {

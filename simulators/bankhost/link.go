@@ -68,6 +68,7 @@ func (w *wire) keyBlock(kbpk []byte, forPIN bool, sm4 byte, key, pad []byte) (st
 			algorithm = sm4
 		case si.PINFormat0TDES:
 			algorithm = 'T'
+		case si.PINFormat4AES: // as set
 		}
 	} else if w.p.MACAlg == hsmapi.MACSM4CMAC || w.p.MACAlg == hsmapi.MACSM4POS {
 		algorithm = sm4

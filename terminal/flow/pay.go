@@ -230,6 +230,7 @@ func (m *Machine) payFailedAtHub(f HubFailed) {
 		m.unsettle(p.intent)
 		m.mark(thenChip)
 		return
+	case FailUnknown: // as below
 	}
 	m.paySilent()
 }
