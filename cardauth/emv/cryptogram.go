@@ -2,7 +2,7 @@ package emv
 
 import (
 	"crypto/cipher"
-	"crypto/des"
+	"crypto/des" // #nosec G502 -- PBOC cards of the old kind know triple DES only
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -60,7 +60,7 @@ type ATC uint16
 func (c Cipher) block(k Key) (cipher.Block, error) {
 	switch c {
 	case TDES:
-		return des.NewTripleDESCipher(append(k[:], k[:8]...))
+		return des.NewTripleDESCipher(append(k[:], k[:8]...)) // #nosec G405 -- PBOC cards of the old kind know triple DES only
 	case SM4:
 		return sm4.NewCipher(k[:])
 	}
@@ -142,11 +142,11 @@ func Cryptogram(c Cipher, sk Key, data []byte) ([8]byte, error) {
 	var ac [8]byte
 	switch c {
 	case TDES:
-		left, err := des.NewCipher(sk[:8])
+		left, err := des.NewCipher(sk[:8]) // #nosec G405 -- PBOC cards of the old kind know triple DES only
 		if err != nil {
 			return ac, err
 		}
-		right, err := des.NewCipher(sk[8:])
+		right, err := des.NewCipher(sk[8:]) // #nosec G405 -- PBOC cards of the old kind know triple DES only
 		if err != nil {
 			return ac, err
 		}

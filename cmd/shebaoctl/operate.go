@@ -109,10 +109,12 @@ func configBody(kind, path string) ([]byte, error) {
 }
 
 func profileFiles(dir string) (spec, rules []byte, err error) {
-	if spec, err = os.ReadFile(filepath.Join(dir, profile.SpecName)); err != nil { // #nosec G304 -- the operator names the folder
+	spec, err = os.ReadFile(filepath.Join(dir, profile.SpecName)) // #nosec G304 -- the operator names the folder
+	if err != nil {
 		return nil, nil, fmt.Errorf("read the profile: %w", err)
 	}
-	if rules, err = os.ReadFile(filepath.Join(dir, profile.RulesName)); err != nil { // #nosec G304 -- as above
+	rules, err = os.ReadFile(filepath.Join(dir, profile.RulesName)) // #nosec G304 -- the operator names the folder
+	if err != nil {
 		return nil, nil, fmt.Errorf("read the profile: %w", err)
 	}
 	return spec, rules, nil

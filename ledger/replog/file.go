@@ -44,7 +44,7 @@ func (disk) Open(path string, create bool) (File, error) {
 	if create {
 		flag |= os.O_CREATE
 	}
-	f, err := os.OpenFile(path, flag, 0o600)
+	f, err := os.OpenFile(path, flag, 0o600) // #nosec G304 -- a name of ours in the node's folder
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func (disk) Rename(from, to string) error { return os.Rename(from, to) }
 func (disk) Remove(path string) error     { return os.Remove(path) }
 
 func (disk) SyncDir(dir string) error {
-	d, err := os.Open(dir)
+	d, err := os.Open(dir) // #nosec G304 -- a name of ours in the node's folder
 	if err != nil {
 		return err
 	}
