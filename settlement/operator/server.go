@@ -127,9 +127,6 @@ func (s *Server) Handler() http.Handler { return s.mux }
 
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) { reply(w, s.cfg.Status()) }
 
-// newID makes the id of a command that is no payment.
-func (s *Server) newID() si.PaymentID { return si.NewPaymentID(s.cfg.Now()) }
-
 // ConfigRequest puts one version of business data.
 type ConfigRequest struct {
 	ID      string `json:"id"` // 32 hex made by the caller; a resend repeats it

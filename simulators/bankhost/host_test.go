@@ -110,7 +110,7 @@ func TestJudgement(t *testing.T) {
 			if got := ask(m); got != "51" {
 				t.Errorf("over the balance: got %s, want 51", got)
 			}
-			d, m := u.debit(testPIN, 100)
+			_, m = u.debit(testPIN, 100)
 			m.Set(4, []byte("000000000200"))
 			if got := ask(m); got != "05" {
 				t.Errorf("amount not that of the cryptogram: got %s, want 05", got)
@@ -126,7 +126,7 @@ func TestJudgement(t *testing.T) {
 				t.Errorf("counter standing still: got %s, want 05", got)
 			}
 			// The reversal of what the host never saw is remembered.
-			d, m = u.debit(testPIN, 100)
+			d, m := u.debit(testPIN, 100)
 			got, _ := u.ask(profile.Reversal, u.reversal(d, false))
 			if u.code(got) != "25" {
 				t.Errorf("reversal before its debit: got %s, want 25", u.code(got))

@@ -245,7 +245,7 @@ func loopbackUp() error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	r, err := unix.NewIfreq("lo")
 	if err != nil {
 		return err

@@ -94,7 +94,7 @@ func (s *service) start() error {
 	if err != nil {
 		return fmt.Errorf("vpcd: %w", err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 
 	s.output = new(tail)
 	cmd := exec.Command("/bin/sh", "-c", `LISTEN_PID=$$ exec "$@"`, "sh",
@@ -208,7 +208,7 @@ func copyFile(from, to string) error {
 	if err != nil {
 		return err
 	}
-	defer in.Close()
+	defer func() { _ = in.Close() }()
 	_ = os.Remove(to)
 	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755)
 	if err != nil {

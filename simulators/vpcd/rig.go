@@ -167,7 +167,7 @@ func (r *Rig) launchWith(flags uintptr) error {
 	if err != nil {
 		return err
 	}
-	defer theirs.Close()
+	defer func() { _ = theirs.Close() }()
 	args := append(append([]string{}, r.cfg.Self[1:]...), string(set))
 	cmd := exec.Command(r.cfg.Self[0], args...)
 	cmd.ExtraFiles = []*os.File{theirs}

@@ -47,7 +47,7 @@ func play(ctx context.Context, port int, card *chipcard.Card) error {
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
 		return fmt.Errorf("vpcd: connection is %T, not TCP", conn)

@@ -15,16 +15,14 @@ import (
 type hubModel struct {
 	t    *dice
 	pays map[si.PaymentID]*hubPayment
-	n    int
 }
 
 type hubPayment struct {
-	pay      Pay
-	sent     bool // the request is under way and may still arrive
-	state    string
-	closed   bool // tombstone
-	await    bool
-	refuseAs string // what the card's refusal leads to
+	pay    Pay
+	sent   bool // the request is under way and may still arrive
+	state  string
+	closed bool // tombstone
+	await  bool
 }
 
 // arrive is the request reaching the hub, perhaps late.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 
 	"github.com/shebao-pay/shebao/si"
 	"github.com/shebao-pay/shebao/terminal/flow"
@@ -94,7 +95,7 @@ func Open(path string, o Options) (*Journal, error) {
 	}
 	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second})
 	if err != nil {
-		if errors.Is(err, bolt.ErrTimeout) {
+		if errors.Is(err, berrors.ErrTimeout) {
 			return nil, fmt.Errorf("journal: %s is in use by another process", path)
 		}
 		return nil, fmt.Errorf("journal: open %s: %w", path, err)

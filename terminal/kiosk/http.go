@@ -123,7 +123,7 @@ func (s *Server) asset(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("file")
 	if name == "size.css" {
 		w.Header().Set("Content-Type", "text/css; charset=utf-8")
-		fmt.Fprintf(w, ":root{--mm:%.4fpx}\n", 1/s.conf.MMPerPx)
+		_, _ = fmt.Fprintf(w, ":root{--mm:%.4fpx}\n", 1/s.conf.MMPerPx)
 		return
 	}
 	data, err := fs.ReadFile(assetFiles, path.Join("assets", name))
