@@ -36,7 +36,7 @@ var vendoredLike = regexp.MustCompile(`(\.min\.(js|css)|(^|/)(htmx|uPlot|echarts
 func assets(root string, texts []source.Text, table []asset) []source.Problem {
 	var out []source.Problem
 	for _, v := range table {
-		b, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(v.path)))
+		b, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(v.path))) // #nosec G304 -- a file of the module under test
 		if err != nil {
 			out = append(out, source.Problem{Where: v.path, Why: "vendored file cannot be read: " + err.Error()})
 			continue
