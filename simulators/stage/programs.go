@@ -84,6 +84,7 @@ kiosk:
   listen: 127.0.0.1:{{.Ports.Kiosk}}
   token_file: {{.Dir}}/kiosk.token
   frame_ancestors: http://127.0.0.1:{{.Ports.Panel}}
+  mm_per_px: "0.252"
 reader: {name: "{{.ReaderName}}", socket: {{.Reader}}}
 pin_pad: {socket: {{.Dir}}/pad.sock}
 printer: {address: "unix:{{.Dir}}/printer.sock"}
