@@ -304,6 +304,13 @@ func TestF7LinkGone(t *testing.T) {
 	}
 	r.step(Replied{ID: pid(2), Op: OpReversal, Reply: reply("25")})
 	r.wantState(2, Waiting) // this bank's 25 is no end
+	for _, code := range []string{"96", "05", "11", "A0", "Z9"} { // nor is any refusal an end
+		r.pass(15 * time.Minute)
+		r.commit()
+		take[SendReversal](r)
+		r.step(Replied{ID: pid(2), Op: OpReversal, Reply: reply(code)})
+		r.wantState(2, Waiting)
+	}
 }
 
 func TestF9SameIDAgain(t *testing.T) {
