@@ -292,6 +292,8 @@ func TestF7LinkGone(t *testing.T) {
 	if v := take[SendReversal](r); v.Memo.Tries != 1 || v.Repeat {
 		t.Errorf("waiting for the link used up attempts: %+v", v)
 	}
+	r.step(Replied{ID: pid(1), Op: OpReversal, Reply: reply("00")})
+	r.commit()
 
 	r.linkUp(cups, 0)
 	r.linkUp(cups, 1)
@@ -303,7 +305,7 @@ func TestF7LinkGone(t *testing.T) {
 		t.Error("CUPS: the reversal was put on the dead link")
 	}
 	r.step(Replied{ID: pid(2), Op: OpReversal, Reply: reply("25")})
-	r.wantState(2, Waiting) // this bank's 25 is no end
+	r.wantState(2, Waiting)                                       // this bank's 25 is no end
 	for _, code := range []string{"96", "05", "11", "A0", "Z9"} { // nor is any refusal an end
 		r.pass(15 * time.Minute)
 		r.commit()
