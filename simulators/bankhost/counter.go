@@ -111,6 +111,14 @@ func DialCounter(ctx context.Context, cfg CounterConfig) (*Counter, error) {
 	return c, nil
 }
 
+// Take hands the connection and the MAC key of the sign-on over to somebody who
+// goes on by himself; the counter is not used after it.
+func (c *Counter) Take() (net.Conn, []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.c, c.mac
+}
+
 // Close hangs up.
 func (c *Counter) Close() error { return c.c.Close() }
 
