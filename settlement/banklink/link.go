@@ -182,7 +182,10 @@ func (l *Link) do(ctx context.Context, a Act) {
 		l.gotPIN, l.gotMAC = false, false
 		l.sendNet(profile.SignOn, false)
 	case ActKeys:
-		l.sendNet(profile.KeyReset, true)
+		// The code's key comes first: the answer to its delivery is the first
+		// message that the bank can check on a new connection, and the answer to
+		// the PIN key is then under a key that both have.
+		l.sendNet(profile.KeyReset, false)
 	case ActEcho:
 		l.sendNet(profile.Echo, false)
 	case ActSignOff:

@@ -415,6 +415,25 @@ func TestKeysThatDoNotCheck(t *testing.T) {
 	}
 }
 
+// TestKeysOfANewConnection hangs up and comes back: keys are of a connection, so
+// the answers to their delivery must not carry a code of the one before, which
+// the bank cannot check.
+func TestKeysOfANewConnection(t *testing.T) {
+	for _, code := range []string{"ccb", "boc"} {
+		l := newLine(t, code, nil)
+		for n := uint32(1); n <= 3; n++ {
+			l.bank.HangUp()
+			l.ear.wait(t, LinkDown)
+			l.ear.wait(t, LinkUp)
+			l.send(l.debit(n)) // behind the last answer on the same connection
+			l.ear.wait(t, Replied)
+		}
+		if got := l.bank.Strange(); got != 0 {
+			t.Errorf("%s: %d answers to key deliveries were under a key of an earlier connection", code, got)
+		}
+	}
+}
+
 // TestKeyChangeInFlight changes the keys with requests under way on both
 // dialects: each reply is checked with its request's generation.
 func TestKeyChangeInFlight(t *testing.T) {

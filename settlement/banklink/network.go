@@ -116,8 +116,8 @@ func (l *Link) keyDelivered(ctx context.Context, n *netIn) {
 	switch {
 	case l.gotPIN && l.gotMAC:
 		l.step(ctx, InKeys)
-	case forPIN:
-		l.sendNet(profile.KeyReset, false)
+	case l.gotMAC:
+		l.sendNet(profile.KeyReset, true)
 	}
 }
 

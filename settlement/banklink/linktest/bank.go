@@ -41,6 +41,7 @@ type Bank struct {
 	batch   uint32
 	keySeed int
 	badKeys bool
+	strange int // answers to key deliveries under no key of their connection
 	closed  bool
 	stan    uint32
 }
@@ -89,6 +90,14 @@ func (b *Bank) BadKeys(bad bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.badKeys = bad
+}
+
+// Strange is how many answers to key deliveries carried a code under a key that
+// was never on their connection. A bank does not take such a key into use.
+func (b *Bank) Strange() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.strange
 }
 
 // Seen is how many requests of a kind came.
@@ -193,6 +202,11 @@ func (b *Bank) serve(s *session) {
 // handle answers one message. False: hang up.
 func (b *Bank) handle(s *session, m *bankmsg.Message, in *bankmsg.Inbound) bool {
 	if in.Reply { // to a key delivery or cutover of ours
+		if in.Kind == profile.KeyDelivery && in.HasMAC && s.generation(in) < 0 {
+			b.mu.Lock()
+			b.strange++
+			b.mu.Unlock()
+		}
 		return true
 	}
 	b.mu.Lock()
