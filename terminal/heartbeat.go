@@ -48,10 +48,16 @@ func (t *Terminal) heartbeat(ctx context.Context) bool {
 	}
 	to := t.cfg.Now()
 	off := skew(from, to, ack.AtMillis)
-	t.mu.Lock()
-	t.status.HubSkew = off
-	t.mu.Unlock()
 	t.answer(ctx, flow.Configured{Config: ack.Config})
+	down := 0
+	for _, b := range ack.Config.Banks {
+		if !b.Up {
+			down++
+		}
+	}
+	t.mu.Lock()
+	t.status.HubSkew, t.status.BanksDown = off, down
+	t.mu.Unlock()
 	t.answer(ctx, flow.GateSet{Gate: flow.GateClock, On: off > MaxSkew || off < -MaxSkew})
 	t.answer(ctx, flow.GateSet{Gate: flow.GateLocked})
 	t.answer(ctx, flow.GateSet{Gate: flow.GateHub})

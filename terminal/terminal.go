@@ -148,6 +148,7 @@ type Status struct {
 	Unsettled int
 	Paper     string
 	HubSkew   time.Duration
+	BanksDown int    // banks that the hub said cannot be reached
 	Journal   uint64 // newest record
 	Broken    bool   // a write of the journal failed
 }

@@ -30,6 +30,7 @@ func metricsHandler(t *terminal.Terminal) http.Handler {
 	})
 	gauge("in_session", "1 while a card is in", func(s terminal.Status) float64 { return flag(s.InSession) })
 	gauge("payments_unsettled", "payments whose end is not known here", func(s terminal.Status) float64 { return float64(s.Unsettled) })
+	gauge("banks_down", "banks that the hub said cannot be reached", func(s terminal.Status) float64 { return float64(s.BanksDown) })
 	gauge("hub_clock_skew_seconds", "the hub's clock less ours", func(s terminal.Status) float64 { return s.HubSkew.Seconds() })
 	gauge("journal_head", "number of the newest journal record", func(s terminal.Status) float64 { return float64(s.Journal) })
 	gauge("journal_broken", "1 after a failed write", func(s terminal.Status) float64 { return flag(s.Broken) })

@@ -23,12 +23,25 @@ type Fault struct {
 	// set makes it happen to the payment that is about to be confirmed.
 	set func(*player)
 	pin string // typed for the payment; empty: the right one
+	// unseen: the bank never has the payment, so it answers the reversal with
+	// "original not found".
+	unseen bool
 }
 
 // Expected is what must be true when everything is final.
 type Expected struct {
 	Outcome string // the ending the citizen saw
 	Paid    bool   // money moved and the dues are paid
+	Held    bool   // nothing moved, and the dues stay held until the day is matched
+}
+
+// ExpectAt is what the fault must lead to at a bank. Where "original not found"
+// does not end a reversal, a payment that the bank never saw has no proof before
+// the bank's file of the day: it stays held, and the reversal is repeated.
+func (f Fault) ExpectAt(p *profile.Profile) Expected {
+	e := f.Expect
+	e.Held = f.unseen && !p.NoOriginalFinal
+	return e
 }
 
 // The endings a citizen may see.
@@ -40,9 +53,9 @@ const (
 )
 
 var (
-	paid       = Expected{SawPaid, true}
-	notCharged = Expected{SawNotCharged, false}
-	pending    = Expected{SawPending, false}
+	paid       = Expected{Outcome: SawPaid, Paid: true}
+	notCharged = Expected{Outcome: SawNotCharged}
+	pending    = Expected{Outcome: SawPending}
 )
 
 // Faults are all of them, in the order in which they are listed.
@@ -53,7 +66,7 @@ var Faults = []Fault{
 		p.err = p.host.AddAccount(bankhost.Account{PAN: p.card.Person.PAN, PIN: p.card.PIN, Balance: 100})
 	}},
 	{Name: "declined", Row: "F19", What: "the bank says no (DE 39 05)", Expect: notCharged, set: bankDoes(bankhost.Decline("05"))},
-	{Name: "bank-silent", Row: "F1", What: "the request is lost before the bank", Expect: pending, set: bankDoes(bankhost.DropRequest)},
+	{Name: "bank-silent", Row: "F1", What: "the request is lost before the bank", Expect: pending, unseen: true, set: bankDoes(bankhost.DropRequest)},
 	{Name: "reply-lost", Row: "F3", What: "the bank debits and its reply is lost", Expect: pending, set: bankDoes(bankhost.DropReply)},
 	{Name: "late-approval", Row: "F4", What: "the approval comes after the reversal began", Expect: pending, set: bankDoes(bankhost.LateReply(3500 * time.Millisecond))},
 	{Name: "bad-mac", Row: "F6", What: "the approval's code is wrong", Expect: pending, set: bankDoes(bankhost.WrongMAC)},
@@ -68,7 +81,7 @@ var Faults = []Fault{
 	}},
 	{Name: "printer-jam", Row: "F17", What: "the receipt jams", Expect: paid, set: func(p *player) { p.stage.Printer.SetFault(printer.Jam) }},
 	{Name: "hub-killed-after-send", Row: "F12", What: "the hub is killed when the bank has debited, and starts again", Expect: pending, set: (*player).killHubAtDebit},
-	{Name: "terminal-killed-after-send", Row: "F12", What: "the terminal is killed when the bank has debited, and starts again", Expect: Expected{SawPending, false}, set: (*player).killTerminalAtDebit},
+	{Name: "terminal-killed-after-send", Row: "F12", What: "the terminal is killed when the bank has debited, and starts again", Expect: pending, set: (*player).killTerminalAtDebit},
 }
 
 // FindFault gives the fault of that name.

@@ -95,13 +95,18 @@ func open(t *testing.T, cfg Config) *Stage {
 	}
 	t.Cleanup(func() {
 		s.Close()
-		if t.Failed() {
-			for _, name := range []string{"settled", "hsm", "terminald"} {
-				t.Log(tail(s.path("log", name+".log")))
-			}
-		}
+		s.logs(t)
 	})
 	return s
+}
+
+// logs shows the ends of the programs' logs for a test that failed.
+func (s *Stage) logs(t *testing.T) {
+	if t.Failed() {
+		for _, name := range []string{"settled", "hsm", "terminald"} {
+			t.Log(tail(s.path("log", name+".log")))
+		}
+	}
 }
 
 // dealt counts the cards made beside the tray, so that each has a person of

@@ -49,6 +49,7 @@ type paidDue struct {
 type player struct {
 	stage   *Stage
 	fault   Fault
+	want    Expected
 	card    Card
 	host    *bankhost.Host
 	tell    func(string)
@@ -75,8 +76,11 @@ func (s *Stage) Play(ctx context.Context, bank string, f Fault, tell func(string
 
 // PlayCard is Play with one card; the bank host knows its account.
 func (s *Stage) PlayCard(ctx context.Context, card Card, f Fault, tell func(string)) (Result, error) {
-	p := &player{stage: s, fault: f, card: card, host: s.Banks[card.Bank], tell: tell, began: time.Now()}
-	var err error
+	prof, err := s.Bank(card.Bank)
+	if err != nil {
+		return Result{}, err
+	}
+	p := &player{stage: s, fault: f, want: f.ExpectAt(prof), card: card, host: s.Banks[card.Bank], tell: tell, began: time.Now()}
 	if p.citizen, err = s.openKiosk(ctx); err != nil {
 		return p.result, err
 	}
@@ -424,7 +428,11 @@ func (p *player) leave(ctx context.Context) error {
 
 // settle waits until nothing is open and reads what the ledger says.
 func (p *player) settle(ctx context.Context) error {
-	if err := p.final(ctx); err != nil {
+	final := p.final
+	if p.want.Held {
+		final = p.repeated
+	}
+	if err := final(ctx); err != nil {
 		return err
 	}
 	dues, err := p.ledgerDues(ctx)
@@ -486,9 +494,35 @@ func (p *player) final(ctx context.Context) error {
 	}
 }
 
+// repeated waits until the bank has refused the reversal and its repeat: what
+// goes on until the day is matched is as final as it gets here.
+func (p *player) repeated(ctx context.Context) error {
+	deadline := time.Now().Add(finalWait)
+	for {
+		refused := 0
+		for _, e := range p.host.Entries() {
+			if e.Op == bankhost.OpReversal && e.PAN == p.card.Person.PAN && e.Code != "00" {
+				refused++
+			}
+		}
+		if refused >= 2 {
+			p.tell("the bank knows no such payment, which is no proof at this bank: the dues stay held until the day is matched")
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the bank refused %d reversals in %s, wanted one and its repeat", refused, finalWait)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pollFinal):
+		}
+	}
+}
+
 // judge holds the result against what the fault must lead to.
 func (p *player) judge() error {
-	r, want := p.result, p.fault.Expect
+	r, want := p.result, p.want
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if r.Outcome != want.Outcome {
@@ -497,6 +531,9 @@ func (p *player) judge() error {
 	wantFen, wantState := int64(0), "OPEN"
 	if want.Paid {
 		wantFen, wantState = r.Fen, "PAID"
+	}
+	if want.Held {
+		wantState = "HELD"
 	}
 	if r.BankFen != wantFen || r.LedgerFen != wantFen {
 		bad("the bank debited %d fen and the ledger says %d are paid, both must be %d", r.BankFen, r.LedgerFen, wantFen)
