@@ -34,6 +34,7 @@ type book struct {
 	held  map[si.DueID]si.PaymentID
 	order []si.PaymentID
 	stan  uint32
+	ahead si.BusinessDate // days from the date of the Reserve to the bank's open one
 	seen  map[ledgerapi.Type]int
 	fault func(ledgerapi.Command) (apply bool, err error)
 	wg    sync.WaitGroup
@@ -105,7 +106,7 @@ func (b *book) apply(c ledgerapi.Command) ledgerapi.Result {
 		}
 		b.stan++
 		p = &ledgerapi.Payment{ID: id, State: ledgerapi.PayReserved, Channel: r.Channel, Terminal: r.Terminal, Acq: r.Acq, Batch: r.Batch,
-			Bank: r.Bank, STAN: b.stan, Total: r.Total, OurDate: r.OurDate, Memo: r.Memo, AtMillis: time.Now().UnixMilli()}
+			Bank: r.Bank, STAN: b.stan, Total: r.Total, OurDate: r.OurDate + b.ahead, Memo: r.Memo, AtMillis: time.Now().UnixMilli()}
 		copy(p.RRN[:], fmt.Sprintf("6326%08d", b.stan))
 		copy(p.DE7[:], time.Now().In(si.China).Format("0102150405"))
 		for _, d := range r.Dues {
@@ -435,13 +436,18 @@ func TestCrash(t *testing.T) {
 	for name, c := range map[string]struct {
 		fault linktest.Fault
 		post  bool // the log loses the Post
+		ahead si.BusinessDate
 	}{
-		"before the reply": {linktest.Fault{Mute: true}, false}, "request on its way": {linktest.Fault{Deaf: true}, false},
-		"between reply and post": {linktest.Fault{}, true},
+		"before the reply": {linktest.Fault{Mute: true}, false, 0}, "request on its way": {linktest.Fault{Deaf: true}, false, 0},
+		"between reply and post": {linktest.Fault{}, true, 0},
+		// The ledger writes the bank's open date to the payment, which is
+		// tomorrow's from the bank's cutover to midnight.
+		"after the bank's cutover": {linktest.Fault{Mute: true}, false, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, nil)
+			w.book.ahead = c.ahead
 			w.banks[rcb].Script(fault(c.fault, profile.Debit))
 			stuck := make(chan struct{})
 			if c.post {

@@ -2,6 +2,8 @@ package settlement
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -87,6 +89,7 @@ func (h *Hub) seal(s *engine.Submit) {
 	for i := range clear {
 		clear[i] = 0
 	}
+	sealed = dated(s.Date, sealed)
 	if err == nil && len(sealed) > ledgerapi.MaxMemo {
 		err = fmt.Errorf("settlement: sealed memo of %d bytes, at most %d fit", len(sealed), ledgerapi.MaxMemo)
 	}
@@ -106,12 +109,30 @@ func (h *Hub) seal(s *engine.Submit) {
 	h.submit(s)
 }
 
+// dated puts the date before what was sealed under its key. The payment's own
+// date in the ledger is another one from the bank's cutover to midnight, and is
+// given by the ledger when the memo is sealed already.
+func dated(d si.BusinessDate, sealed []byte) []byte {
+	return append(binary.BigEndian.AppendUint16(make([]byte, 0, 2+len(sealed)), uint16(d)), sealed...)
+}
+
+func undated(memo []byte) (si.BusinessDate, []byte, error) {
+	if len(memo) < 2 {
+		return 0, nil, errors.New("settlement: a memo without its date")
+	}
+	return si.BusinessDate(binary.BigEndian.Uint16(memo)), memo[2:], nil
+}
+
 // openMemo opens the memo of a payment that an earlier hub left.
 func (h *Hub) openMemo(o *engine.OpenMemo) {
 	ctx, cancel := context.WithTimeout(context.Background(), hsmWait)
 	defer cancel()
 	ev := engine.MemoOpened{ID: o.ID}
-	clear, err := h.cfg.HSM.OpenMemo(ctx, hsmapi.SealMemo{Bank: o.Bank, Date: o.Date, Payment: o.ID, Data: o.Data})
+	date, sealed, err := undated(o.Data)
+	var clear []byte
+	if err == nil {
+		clear, err = h.cfg.HSM.OpenMemo(ctx, hsmapi.SealMemo{Bank: o.Bank, Date: date, Payment: o.ID, Data: sealed})
+	}
 	if err == nil {
 		ev.Memo, err = engine.ParseMemo(clear)
 	}

@@ -13,8 +13,8 @@ type Effect interface{ effect() }
 
 type (
 	// Submit asks the ledger. With a Memo, the shell seals it for (Bank, Date,
-	// ID) and puts it into the Reserve or Annotate first; if it cannot, it
-	// answers FaultUnsent. Answered by LedgerDone with the same Seq.
+	// ID) and puts it, with the date, into the Reserve or Annotate first; if it
+	// cannot, it answers FaultUnsent. Answered by LedgerDone with the same Seq.
 	Submit struct {
 		ID      si.PaymentID
 		Seq     uint32
@@ -38,8 +38,7 @@ type (
 	OpenMemo struct {
 		ID   si.PaymentID
 		Bank si.Bank
-		Date si.BusinessDate
-		Data []byte
+		Data []byte // as the shell put it into the Reserve or Annotate
 	}
 
 	// Look asks for the ledger's view of a payment. Answered by Seen.

@@ -277,7 +277,7 @@ func (e *Engine) adopt(b *bank, v *ledgerapi.Payment) *payment {
 // never came.
 func (e *Engine) find(p *payment) {
 	if p.blind {
-		e.out = append(e.out, OpenMemo{ID: p.id, Bank: p.bank.prof.Number, Date: p.date, Data: p.sealed})
+		e.out = append(e.out, OpenMemo{ID: p.id, Bank: p.bank.prof.Number, Data: p.sealed})
 		return
 	}
 	e.out = append(e.out, Look{p.id})
