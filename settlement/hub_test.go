@@ -594,6 +594,32 @@ func TestCloseID(t *testing.T) {
 	}
 }
 
+// TestOthersKeepWaiting asks about a payment under way with another body and
+// with a wish to close it: who waits for the payment still hears its ending.
+func TestOthersKeepWaiting(t *testing.T) {
+	w := newWorld(t, nil)
+	free := make(chan struct{})
+	w.banks[rcb].Script(fault(linktest.Fault{Wait: free}, profile.Debit))
+	got := make(chan engine.Answer, 1)
+	go func() {
+		a, _ := w.hub.Pay(context.Background(), w.intent(1, rcb))
+		got <- a
+	}()
+	w.until("sent", func() bool { return w.banks[rcb].Seen(profile.Debit) == 1 })
+	other := w.intent(1, rcb)
+	other.Total++
+	if a, err := w.hub.Pay(context.Background(), other); err != nil || a.Refusal.Code != ledgerapi.IDReused {
+		t.Errorf("another body: got %+v, %v; want ID_REUSED", a, err)
+	}
+	if err := w.hub.Close(context.Background(), pid(1)); err != nil {
+		t.Errorf("closing a payment under way: %v", err)
+	}
+	close(free)
+	if a := <-got; a.Ending != engine.Paid {
+		t.Errorf("who waited was told %+v, want paid", a)
+	}
+}
+
 func TestWaitAndContext(t *testing.T) {
 	w := newWorld(t, nil)
 	free := make(chan struct{})
@@ -641,7 +667,8 @@ func TestStopGivesTime(t *testing.T) {
 
 // TestMany runs many payments at once, over both banks, with faults, and counts.
 func TestMany(t *testing.T) {
-	w := newWorld(t, func(p *profile.Profile) { p.Timers.Reply = 2 * time.Second })
+	// Deadlines that a loaded machine keeps: here only the faults count.
+	w := newWorld(t, func(p *profile.Profile) { p.Timers.SendDeadline, p.Timers.Reply = 8*time.Second, 8*time.Second })
 	n := 0
 	for _, b := range w.banks {
 		b.Script(func(k profile.Kind, _ *bankmsg.Message) linktest.Fault {

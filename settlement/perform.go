@@ -48,10 +48,7 @@ func (h *Hub) perform(ef engine.Effect) {
 			pool.SignOn(ef.Link.N)
 		}
 	case engine.Tell:
-		for _, ch := range h.waiters[ef.ID] {
-			ch <- ef.Answer
-		}
-		delete(h.waiters, ef.ID)
+		h.tell(&ef)
 	case engine.TellProof:
 		for _, ch := range h.provers[ef.ID] {
 			ch <- ef.Answer
@@ -60,6 +57,20 @@ func (h *Hub) perform(ef engine.Effect) {
 	case engine.Note:
 		h.note(&ef)
 	}
+}
+
+// tell answers who waits. Who just asked is the last in the list.
+func (h *Hub) tell(t *engine.Tell) {
+	list := h.waiters[t.ID]
+	if n := len(list); t.Asker && n > 1 {
+		list[n-1] <- t.Answer
+		h.waiters[t.ID] = list[:n-1]
+		return
+	}
+	for _, ch := range list {
+		ch <- t.Answer
+	}
+	delete(h.waiters, t.ID)
 }
 
 // submit asks the ledger.

@@ -57,11 +57,11 @@ func (e *Engine) cardSaid(ev *CardSaid) {
 // closeAsked makes sure that an id which nobody knows is never paid later.
 func (e *Engine) closeAsked(ev *CloseAsked) {
 	if p := e.pays[ev.ID]; p != nil {
-		e.out = append(e.out, Tell{ev.ID, p.answer()})
+		e.out = append(e.out, Tell{ID: ev.ID, Answer: p.answer(), Asker: true})
 		return
 	}
 	if ev.Known.State != ledgerapi.PayNone {
-		e.out = append(e.out, Tell{ev.ID, Known(&ev.Known)})
+		e.out = append(e.out, Tell{ID: ev.ID, Answer: Known(&ev.Known), Asker: true})
 		return
 	}
 	p := &payment{id: ev.ID, bank: &nobank, since: e.now}

@@ -88,10 +88,13 @@ type (
 	// SignOnAgain takes a link through a new sign-on.
 	SignOnAgain struct{ Link LinkID }
 
-	// Tell answers everyone who waits for a payment.
+	// Tell answers everyone who waits for a payment; with Asker set, only who
+	// just asked, because the answer is not about the payment that others wait
+	// for, or is not its ending.
 	Tell struct {
 		ID     si.PaymentID
 		Answer Answer
+		Asker  bool
 	}
 
 	// TellProof answers everyone who waits for a PIN proof.

@@ -118,7 +118,7 @@ func (e *Engine) join(p *payment, in *Intent) {
 		return
 	}
 	if a := p.answer(); a.Ending != Pending || p.doubtful() {
-		e.out = append(e.out, Tell{p.id, a})
+		e.out = append(e.out, Tell{ID: p.id, Answer: a, Asker: true})
 	}
 }
 
@@ -132,12 +132,12 @@ func (e *Engine) askKnown(in *Intent, known *ledgerapi.Payment) {
 	if a := Known(known); a.Ending == Pending && known.Channel == si.ChannelTerminal {
 		e.resume(known)
 	}
-	e.out = append(e.out, Tell{in.ID, Known(known)})
+	e.out = append(e.out, Tell{ID: in.ID, Answer: Known(known), Asker: true})
 }
 
 func (e *Engine) refuse(id si.PaymentID, a Answer) {
 	e.stats.Refused++
-	e.out = append(e.out, Tell{id, a})
+	e.out = append(e.out, Tell{ID: id, Answer: a, Asker: true})
 }
 
 // answer is what a terminal may be told now.
@@ -268,7 +268,7 @@ func (e *Engine) end(p *payment, a action) {
 	default:
 		ans.Ending = Pending
 	}
-	e.out = append(e.out, Tell{p.id, ans})
+	e.out = append(e.out, Tell{ID: p.id, Answer: ans})
 }
 
 // posted tells "paid". The dues are paid whatever the card says next.
@@ -277,7 +277,7 @@ func (e *Engine) posted(p *payment) {
 	p.durable = false
 	e.ungate(p)
 	e.timers.arm(&p.timer, e.now.Add(p.bank.prof.Timers.CardOutcome))
-	e.out = append(e.out, Tell{p.id, p.answer()})
+	e.out = append(e.out, Tell{ID: p.id, Answer: p.answer()})
 }
 
 // reserved asks for the PIN block: the clock to the first byte runs.

@@ -36,7 +36,7 @@ func (e *Engine) doubt(p *payment, t Trigger) {
 	p.card = CardData{}
 	e.gate(p)
 	e.note(NoteDoubt, p, Note{Trigger: t, Resp: e.in.reply.Resp})
-	e.out = append(e.out, Tell{p.id, p.answer()})
+	e.out = append(e.out, Tell{ID: p.id, Answer: p.answer()})
 	e.annotate(p)
 }
 
