@@ -7,8 +7,6 @@ import (
 	"net"
 	"sync"
 
-	"golang.org/x/text/encoding/simplifiedchinese"
-
 	"github.com/shebao-pay/shebao/settlement/operator"
 	"github.com/shebao-pay/shebao/settlement/profile"
 	"github.com/shebao-pay/shebao/si"
@@ -376,11 +374,6 @@ func (h *hardware) told(r *bankhost.Reply) panel.CounterAnswer {
 	a := panel.CounterAnswer{OK: r.Code == "00", Lines: []string{"应答码 " + r.Code + "  " + words[r.Code]}}
 	for _, f := range [][2]string{{"NM", "姓名"}, {"CN", "笔数"}, {"TS", "费款所属期"}, {"RN", "回单号"}} {
 		v := r.Records[f[0]]
-		if f[0] == "NM" { // the one record in GB 18030
-			if name, err := simplifiedchinese.GB18030.NewDecoder().String(v); err == nil {
-				v = name
-			}
-		}
 		if v != "" {
 			a.Lines = append(a.Lines, f[1]+" "+v)
 		}

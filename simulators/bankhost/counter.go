@@ -14,6 +14,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/text/encoding/simplifiedchinese"
+
 	"github.com/shebao-pay/shebao/settlement/profile"
 	"github.com/shebao-pay/shebao/si"
 	"github.com/shebao-pay/shebao/si/hsmapi"
@@ -364,6 +366,11 @@ func (c *Counter) call(m *message) (*Reply, error) {
 		}
 		r.Records[b[:2]] = b[5 : 5+n]
 		b = b[5+n:]
+	}
+	if nm, ok := r.Records["NM"]; ok { // the one record in GB 18030
+		if r.Records["NM"], err = simplifiedchinese.GB18030.NewDecoder().String(nm); err != nil {
+			return nil, errWire
+		}
 	}
 	return r, nil
 }

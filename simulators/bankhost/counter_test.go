@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/text/encoding/simplifiedchinese"
-
 	"github.com/shebao-pay/shebao/cardauth/softhsm"
 	"github.com/shebao-pay/shebao/settlement/bankmsg"
 	"github.com/shebao-pay/shebao/settlement/profile"
@@ -220,7 +218,7 @@ func TestCounter(t *testing.T) {
 			}
 			r, err := c.InquireNotice(testNotice)
 			ask("inquiry", r, err, "00")
-			name, err := simplifiedchinese.GB18030.NewDecoder().String(r.Records["NM"])
+			name := r.Records["NM"]
 			must(t, err)
 			if r.Amount != 38_000 || r.Records["NN"] != testNotice.String() || name != "李*明" || r.Records["IT"] != "MED_RES" ||
 				r.Records["CN"] != "1" || r.Records["TS"] != "2026-01/2026-12" {
