@@ -33,7 +33,7 @@ lint: setup-build
 e2e: setup-test build
 	go test -race -count=1 -timeout 15m ./simulators/stage/... ./cmd/...
 
-## make bench          the figures of docs/benchmarks.md
+## make bench          every benchmark, with the machine it ran on
 bench: build
 	@bash scripts/bench.sh
 
@@ -41,9 +41,9 @@ bench: build
 test-long: setup-test
 	@bash scripts/fuzz.sh 60s
 
-## make images         screenshots for the docs, made by the browser tests
+## make images         the kiosk's pictures for the docs, made by the browser tests
 images: setup-test build
-	SHEBAO_IMAGES=$(CURDIR)/docs/images go test -count=1 -timeout 15m -run 'Images|Browser' ./terminal/kiosk ./simulators/stage
+	KIOSK_IMAGES=$(CURDIR)/docs/images/kiosk go test -count=1 -timeout 15m -run TestPictures ./terminal/kiosk
 
 .PHONY: setup-build
 setup-build:
