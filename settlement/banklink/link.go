@@ -315,15 +315,21 @@ func (l *Link) fall() {
 // of it will ever leave.
 func (l *Link) send(r *Request) bool {
 	l.mu.Lock()
-	ok := l.up && len(l.queue) < l.prof.Limits.InFlight
-	if ok {
-		l.queue = append(l.queue, r)
-	}
+	ok := l.enqueue(r)
 	l.mu.Unlock()
 	if ok {
 		l.rouse()
 	}
 	return ok
+}
+
+// enqueue queues a request if there is room. Called with l.mu held.
+func (l *Link) enqueue(r *Request) bool {
+	if !l.up || len(l.queue) >= l.prof.Limits.InFlight {
+		return false
+	}
+	l.queue = append(l.queue, r)
+	return true
 }
 
 func (l *Link) rouse() {

@@ -549,12 +549,13 @@ func TestOrderAndCoalescing(t *testing.T) {
 func TestQueueBound(t *testing.T) {
 	l := newLine(t, "ccb", func(p *profile.Profile) { p.Limits.InFlight = 3 })
 	link := l.pool.links[0]
-	link.mu.Lock()
-	link.queue = []*Request{l.debit(1), l.debit(2), l.debit(3)}
-	link.mu.Unlock()
-	if l.pool.Send(0, l.debit(4)) {
-		t.Error("one more than the bound was taken")
+	link.mu.Lock() // nothing leaves the queue meanwhile
+	for n := uint32(1); n <= 4; n++ {
+		if got, want := link.enqueue(l.debit(n)), n <= 3; got != want {
+			t.Errorf("request %d of a queue of 3: taken %v, want %v", n, got, want)
+		}
 	}
+	link.mu.Unlock()
 	link.rouse()
 	for range 3 {
 		l.ear.wait(t, Replied)
