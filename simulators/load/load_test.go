@@ -248,7 +248,9 @@ func BenchmarkCounter(b *testing.B) {
 			cfg := w.config(c.links, c.inFlight)
 			cfg.Next, cfg.NoReceipts, cfg.Duration = supply.Next, c.null, time.Hour
 			b.ResetTimer()
+			began := cpu()
 			rep, err := Run(b.Context(), cfg)
+			used := cpu() - began
 			b.StopTimer()
 			if err != nil {
 				b.Fatal(err)
@@ -260,7 +262,11 @@ func BenchmarkCounter(b *testing.B) {
 			b.ReportMetric(rep.P50, "p50-ms")
 			b.ReportMetric(rep.P99, "p99-ms")
 			b.ReportMetric(rep.P999, "p999-ms")
-			b.Log(w.stop())
+			b.Logf("generator %.1f µs of CPU a payment", float64(used.Microseconds())/float64(b.N))
+			b.Log(w.hub.stop(b))
+			w.hsm.stop(b)
+			hsmCPU := w.hsm.cmd.ProcessState.UserTime() + w.hsm.cmd.ProcessState.SystemTime()
+			b.Logf("HSM process %.1f µs of CPU a payment", float64(hsmCPU.Microseconds())/float64(b.N))
 		})
 	}
 }
