@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
-	"sort"
+	"slices"
+	"strings"
 	"time"
 
 	"gopkg.in/yaml.v3"
@@ -23,7 +25,8 @@ type Config struct {
 		Area    uint32 `yaml:"area"`
 		Name    string `yaml:"name"`
 		Hotline string `yaml:"hotline"`
-		// IssuingAreas are the areas whose cards are served, six digits each.
+		// IssuingAreas are the areas whose cards are served: the first two, four
+		// or six digits of the area code on the card.
 		IssuingAreas []string `yaml:"issuing_areas"`
 	} `yaml:"region"`
 
@@ -98,7 +101,7 @@ type Config struct {
 	LogLevel string `yaml:"log_level"`
 }
 
-// defaults are the limits of 01: what a node gets that says nothing else.
+// defaults are what a node gets whose file says nothing else.
 func defaults() Config {
 	var c Config
 	c.Terminals.PINFormat = "4"
@@ -118,74 +121,167 @@ func loadConfig(path string) (Config, error) {
 		return Config{}, fmt.Errorf("config: %w", err)
 	}
 	defer func() { _ = f.Close() }()
-	return readConfig(f)
+	c, err := readConfig(f)
+	if err != nil {
+		return c, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
 }
 
 func readConfig(r io.Reader) (Config, error) {
 	c := defaults()
-	d := yaml.NewDecoder(r)
-	d.KnownFields(true) // a mistyped limit must not become no limit
-	if err := d.Decode(&c); err != nil {
-		return c, fmt.Errorf("config: %w", err)
+	if err := decode(r, &c); err != nil {
+		return c, err
 	}
 	return c, c.check()
 }
 
-func (c *Config) check() error {
-	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("config: "+format, args...)) }
-	if c.Region.Number == 0 || c.Region.Area < 100000 || c.Region.Area > 999999 {
-		bad("region: number must not be 0 and area must have six digits")
+// decode reads one YAML document into c and nothing else: a mistyped limit must
+// not become no limit, and neither must one behind a second "---".
+func decode(r io.Reader, c any) error {
+	d := yaml.NewDecoder(r)
+	d.KnownFields(true)
+	if err := d.Decode(c); errors.Is(err, io.EOF) {
+		return errors.New("config: the file is empty; deploy/ has commented examples")
+	} else if err != nil {
+		return fmt.Errorf("config: %w", err)
 	}
+	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return errors.New("config: one document is read, and more follows it")
+	}
+	return nil
+}
+
+// Bounds of the node file.
+const (
+	maxSocketPath = 107    // a Unix socket's name has 108 bytes with its end (unix(7))
+	maxTimer      = 60_000 // ms: a demo that waits longer than any bank shows nothing
+)
+
+// mistakes collects what is wrong with a file, so that all of it is named at once.
+type mistakes struct{ errs []error }
+
+func (m *mistakes) bad(format string, args ...any) {
+	m.errs = append(m.errs, fmt.Errorf("config: "+format, args...))
+}
+
+func (m *mistakes) need(name, value string) bool {
+	if value == "" {
+		m.bad("%s is missing", name)
+	}
+	return value != ""
+}
+
+func (m *mistakes) within(name string, v, least, most int) {
+	if v < least || v > most {
+		m.bad("%s: %d is outside %d to %d", name, v, least, most)
+	}
+}
+
+func (m *mistakes) address(name, a string) {
+	if _, port, err := net.SplitHostPort(a); err != nil || port == "" {
+		m.bad("%s: %q is no host:port", name, a)
+	}
+}
+
+func (m *mistakes) socket(name, path string) {
+	if m.need(name, path) && len(path) > maxSocketPath {
+		m.bad("%s: the path has %d bytes, a Unix socket's at most %d", name, len(path), maxSocketPath)
+	}
+}
+
+// check names every mistake of the file.
+func (c *Config) check() error {
+	var m mistakes
+	c.checkRegion(&m)
 	for _, need := range []struct{ name, value string }{
-		{"data", c.Data}, {"hsm.socket", c.HSM.Socket}, {"operator.socket", c.Operator.Socket},
-		{"terminals.cert", c.Terminals.Cert}, {"terminals.key", c.Terminals.Key}, {"terminals.client_ca", c.Terminals.ClientCA},
+		{"data", c.Data}, {"terminals.cert", c.Terminals.Cert}, {"terminals.key", c.Terminals.Key},
+		{"terminals.client_ca", c.Terminals.ClientCA},
 	} {
-		if need.value == "" {
-			bad("%s is missing", need.name)
+		m.need(need.name, need.value)
+	}
+	m.socket("hsm.socket", c.HSM.Socket)
+	m.socket("operator.socket", c.Operator.Socket)
+	if c.HSM.Socket != "" && c.HSM.Socket == c.Operator.Socket {
+		m.bad("operator.socket: the same as hsm.socket")
+	}
+	c.checkAddresses(&m)
+	if c.Terminals.PINFormat != "4" && c.Terminals.PINFormat != "0" {
+		m.bad("terminals.pin_format: %q is neither 4 nor 0", c.Terminals.PINFormat)
+	}
+	m.within("limits.free_space_mib", c.Limits.FreeSpaceMiB, 64, 1<<20)
+	m.within("limits.terminal_wait_seconds", c.Limits.TerminalWaitSeconds, 5, 120)
+	m.within("limits.checkpoint_seconds", c.Limits.CheckpointSeconds, 1, 3600)
+	m.within("limits.segment_mib", c.Limits.SegmentMiB, 1, 1024)
+	c.checkDemo(&m)
+	switch c.LogLevel {
+	case "debug", "info", "warn", "error":
+	default:
+		m.bad("log_level: %q is none of debug, info, warn, error", c.LogLevel)
+	}
+	return errors.Join(m.errs...)
+}
+
+func (c *Config) checkRegion(m *mistakes) {
+	if c.Region.Number == 0 || c.Region.Area < 100000 || c.Region.Area > 999999 {
+		m.bad("region: number must not be 0 and area must have six digits")
+	}
+	m.need("region.name", c.Region.Name)
+	m.need("region.hotline", c.Region.Hotline)
+	if len(c.Region.IssuingAreas) == 0 {
+		m.bad("region.issuing_areas: without one no card is served")
+	}
+	for _, a := range c.Region.IssuingAreas {
+		if len(a) != 2 && len(a) != 4 && len(a) != 6 || strings.Trim(a, "0123456789") != "" {
+			m.bad("region.issuing_areas: %q is not two, four or six digits in quotes", a)
 		}
 	}
+}
+
+// checkAddresses looks at where this node listens and whom it calls.
+func (c *Config) checkAddresses(m *mistakes) {
 	listens := map[string]string{"terminals.listen": c.Terminals.Listen, "admin.listen": c.Admin.Listen}
 	for code, a := range c.Counters {
 		listens["counters."+code] = a
 	}
-	names := make([]string, 0, len(listens))
-	for name := range listens {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	for _, name := range names {
-		if _, _, err := net.SplitHostPort(listens[name]); err != nil {
-			bad("%s: %q is no host:port", name, listens[name])
+	taken := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(listens)) {
+		a := listens[name]
+		m.address(name, a)
+		if other, twice := taken[a]; twice && a != "" {
+			m.bad("%s: %s is taken by %s", name, a, other)
 		}
+		taken[a] = name
 	}
 	if host, _, err := net.SplitHostPort(c.Admin.Listen); err == nil && !isLoopback(host) {
-		bad("admin.listen: %s is not loopback; the admin listener must not leave the machine", c.Admin.Listen)
+		m.bad("admin.listen: %s is not loopback; the admin listener must not leave the machine", c.Admin.Listen)
 	}
-	if c.Terminals.PINFormat != "4" && c.Terminals.PINFormat != "0" {
-		bad("terminals.pin_format: %q is neither 4 nor 0", c.Terminals.PINFormat)
-	}
-	within := func(name string, v, least, most int) {
-		if v < least || v > most {
-			bad("limits.%s: %d is outside %d to %d", name, v, least, most)
+	for _, code := range slices.Sorted(maps.Keys(c.Banks)) {
+		for _, a := range c.Banks[code] {
+			m.address("banks."+code, a)
 		}
 	}
-	within("free_space_mib", c.Limits.FreeSpaceMiB, 64, 1<<20)
-	within("terminal_wait_seconds", c.Limits.TerminalWaitSeconds, 5, 120)
-	within("checkpoint_seconds", c.Limits.CheckpointSeconds, 1, 3600)
-	within("segment_mib", c.Limits.SegmentMiB, 1, 1024)
-	if !c.Demo && (c.Timers.ReplyMillis != 0 || c.Timers.ReversalReplyMillis != 0 || c.Timers.RetryFirstMillis != 0 || c.Timers.CardOutcomeMillis != 0) {
-		bad("timers: only a demo may override the banks' timers")
+}
+
+// checkDemo holds what belongs to demonstrations and tests alone.
+func (c *Config) checkDemo(m *mistakes) {
+	overrides := false
+	for _, t := range []struct {
+		name string
+		ms   int
+	}{
+		{"reply_ms", c.Timers.ReplyMillis}, {"reversal_reply_ms", c.Timers.ReversalReplyMillis},
+		{"retry_first_ms", c.Timers.RetryFirstMillis}, {"card_outcome_ms", c.Timers.CardOutcomeMillis},
+	} {
+		m.within("timers."+t.name, t.ms, 0, maxTimer)
+		overrides = overrides || t.ms != 0
 	}
-	if !c.Demo && c.NullLedger {
-		bad("null_ledger: only a demo may run without a ledger")
+	if overrides && !c.Demo {
+		m.bad("timers: only a demo may override the banks' timers")
 	}
-	switch c.LogLevel {
-	case "debug", "info", "warn", "error":
-	default:
-		bad("log_level: %q is none of debug, info, warn, error", c.LogLevel)
+	if c.NullLedger && !c.Demo {
+		m.bad("null_ledger: only a demo may run without a ledger")
 	}
-	return errors.Join(errs...)
 }
 
 func isLoopback(host string) bool {

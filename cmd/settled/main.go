@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -38,26 +39,27 @@ func run(ctx context.Context, args []string, out, logTo io.Writer) error {
 	show := fs.Bool("print-config", false, "print the node file as it is understood and stop")
 	version := fs.Bool("version", false, "print the version and stop")
 	keys := fs.Bool("hsm", false, "be the HSM process: -config is then its own file")
-	if err := fs.Parse(args); err != nil {
+	switch err := fs.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return nil // the usage was printed
+	case err != nil:
 		return err
-	}
-	switch {
+	case fs.NArg() > 0:
+		return fmt.Errorf("%q is no flag; the node file is named by -config", fs.Arg(0))
 	case *version:
 		_, err := fmt.Fprintln(out, "settled", buildVersion())
 		return err
-	case *keys:
-		return runHSM(ctx, *path, *check, out, logTo)
+	}
+	if *keys {
+		cfg, err := loadHSMConfig(*path)
+		if err != nil || *check || *show {
+			return shown(err, out, *path, *show, cfg)
+		}
+		return runHSM(ctx, &cfg, logTo)
 	}
 	cfg, err := loadConfig(*path)
-	if err != nil {
-		return err
-	}
-	switch {
-	case *check:
-		_, err = fmt.Fprintf(out, "%s is sound\n", *path)
-		return err
-	case *show:
-		return yaml.NewEncoder(out).Encode(cfg) // it holds paths and addresses, no secret
+	if err != nil || *check || *show {
+		return shown(err, out, *path, *show, cfg)
 	}
 	level, err := zerolog.ParseLevel(cfg.LogLevel)
 	if err != nil {
@@ -73,46 +75,20 @@ func buildVersion() string {
 	return "unknown"
 }
 
-// HSMConfig is the file of the HSM process.
-type HSMConfig struct {
-	// Socket is the Unix socket that settled connects to.
-	Socket string `yaml:"socket"`
-	// KeyStore is the sealed file with the keys.
-	KeyStore string `yaml:"key_store"`
-	// PassphraseFile holds the passphrase that opens it; nobody else may read it.
-	PassphraseFile string `yaml:"passphrase_file"`
-	// UIDs are the users that may connect; empty: this process's own.
-	UIDs []uint32 `yaml:"uids"`
-	// PINPerSecond and PINPerTerminalSecond bound PIN translations; 0: default.
-	PINPerSecond         int `yaml:"pin_per_second"`
-	PINPerTerminalSecond int `yaml:"pin_per_terminal_second"`
-	// Demo must be true: the software key store is no payment HSM, and a real
-	// installation puts its own behind the same socket.
-	Demo bool `yaml:"demo"`
-}
-
-func runHSM(ctx context.Context, path string, check bool, out, logTo io.Writer) error {
-	f, err := os.Open(path) // #nosec G304 -- the operator names the file
+// shown ends -check-config and -print-config. The file holds paths and
+// addresses, no secret, so all of it may be printed.
+func shown(err error, out io.Writer, path string, whole bool, cfg any) error {
 	if err != nil {
-		return fmt.Errorf("config: %w", err)
-	}
-	defer func() { _ = f.Close() }()
-	var c HSMConfig
-	d := yaml.NewDecoder(f)
-	d.KnownFields(true)
-	if err := d.Decode(&c); err != nil {
-		return fmt.Errorf("config: %w", err)
-	}
-	if c.Socket == "" || c.KeyStore == "" || c.PassphraseFile == "" {
-		return fmt.Errorf("config: socket, key_store and passphrase_file are all needed")
-	}
-	if !c.Demo {
-		return fmt.Errorf("config: the software key store serves PINs in a demo only (demo: true); a real installation needs a payment HSM behind this socket")
-	}
-	if check {
-		_, err = fmt.Fprintf(out, "%s is sound\n", path)
 		return err
 	}
+	if whole {
+		return yaml.NewEncoder(out).Encode(cfg)
+	}
+	_, err = fmt.Fprintf(out, "%s is sound\n", path)
+	return err
+}
+
+func runHSM(ctx context.Context, c *HSMConfig, logTo io.Writer) error {
 	log := zerolog.New(logTo).With().Timestamp().Logger()
 	return hsm.RunProcess(ctx, hsm.ProcessConfig{
 		Socket: c.Socket, KeyStore: c.KeyStore, PassphraseFile: c.PassphraseFile, UIDs: c.UIDs,

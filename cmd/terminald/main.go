@@ -55,18 +55,21 @@ func run(ctx context.Context, args []string, out, logTo io.Writer) error {
 	check := fs.Bool("check-config", false, "check the node file and stop")
 	show := fs.Bool("print-config", false, "print the node file as it is understood and stop")
 	version := fs.Bool("version", false, "print the version and stop")
-	if err := fs.Parse(args); err != nil {
+	switch err := fs.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return nil // the usage was printed
+	case err != nil:
 		return err
-	}
-	if *version {
+	case fs.NArg() > 0:
+		return fmt.Errorf("%q is no flag; the node file is named by -config", fs.Arg(0))
+	case *version:
 		_, err := fmt.Fprintln(out, "terminald", buildVersion())
 		return err
 	}
 	cfg, err := loadConfig(*path)
-	if err != nil {
-		return err
-	}
 	switch {
+	case err != nil:
+		return err
 	case *check:
 		_, err = fmt.Fprintf(out, "%s is sound\n", *path)
 		return err
