@@ -2,8 +2,10 @@ package termsrv
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
+	"slices"
 
 	"github.com/shebao-pay/shebao/settlement/engine"
 	"github.com/shebao-pay/shebao/si"
@@ -148,13 +150,16 @@ func (s *Server) provePIN(ctx context.Context, in *sessionBody[termapi.PINProof]
 	if ses.problem != "" {
 		return none, problem(http.StatusForbidden, termapi.ErrNotYours, "this card cannot be served: "+ses.problem)
 	}
-	if s.guard.tries(ses.panHash, now) >= WrongPINsPerDay {
-		return none, problem(http.StatusForbidden, termapi.ErrTooManyTries, "too many wrong PINs with this card today")
-	}
 	id, err := si.ParsePaymentID(in.Body.ID)
 	if err != nil {
 		return none, problem(http.StatusBadRequest, termapi.ErrForm, "id is not 32 hexadecimal digits")
 	}
+	id = proofID(&ses, id)
+	if !s.guard.begin(ses.panHash, now) {
+		return none, tooManyTries()
+	}
+	wrong := false
+	defer func() { s.guard.end(ses.panHash, wrong, s.cfg.Now()) }()
 	if !s.cfg.Bank.BankUp(ses.bank) {
 		return none, problem(http.StatusServiceUnavailable, termapi.ErrBankAway, "the card's bank cannot be reached")
 	}
@@ -173,7 +178,7 @@ func (s *Server) provePIN(ctx context.Context, in *sessionBody[termapi.PINProof]
 		s.guard.forgive(ses.panHash)
 		r.Result, r.Incident = termapi.PINProven, ""
 	case engine.WrongPIN:
-		s.guard.miss(ses.panHash, now)
+		wrong = true
 		r.Result = termapi.PINWrong
 	case engine.PINBlocked:
 		r.Result = termapi.PINBlocked
@@ -183,6 +188,20 @@ func (s *Server) provePIN(ctx context.Context, in *sessionBody[termapi.PINProof]
 		r.Result = termapi.PINAway
 	}
 	return r, nil
+}
+
+// proofID is the terminal's id of a proof bound to the session: the answer to
+// one session's proof can never be given to another session, whatever id that
+// one sends.
+func proofID(ses *session, id si.PaymentID) (bound si.PaymentID) {
+	sum := sha256.Sum256(slices.Concat(ses.id[:], id[:]))
+	copy(bound[:6], id[:6])
+	copy(bound[6:], sum[:])
+	return bound
+}
+
+func tooManyTries() *failure {
+	return problem(http.StatusForbidden, termapi.ErrTooManyTries, "too many wrong PINs with this card today")
 }
 
 func issuer(d engine.IssuerData) termapi.IssuerData {

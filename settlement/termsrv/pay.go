@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/shebao-pay/shebao/settlement/engine"
@@ -13,17 +14,13 @@ import (
 	"github.com/shebao-pay/shebao/si/termapi"
 )
 
-// bodiesKept bounds the remembered bodies, bodyAge their time: a terminal asks
-// for its payment by id long before that, and the ledger has the last word on
-// an id that was reserved.
-const (
-	bodiesKept = 65536
-	bodyAge    = time.Hour
-	// MaxIDAge is how old an id may be when its payment comes: the id is made
-	// at the confirm page, and the PIN entry behind it may take two minutes.
-	MaxIDAge = 5 * time.Minute
-)
+// MaxIDAge is how old an id may be when its payment comes: the id is made at the
+// confirm page, and the PIN entry behind it may take two minutes.
+const MaxIDAge = 5 * time.Minute
 
+// pay makes a payment. What is known of the id comes first: a repeated call is
+// answered with the payment's state even when its session has ended or its bank
+// is away, because every refusal below says that nothing was asked of anyone.
 func (s *Server) pay(ctx context.Context, in *bodyIn[termapi.Payment]) (termapi.PaymentState, *failure) {
 	var none termapi.PaymentState
 	b := &in.Body
@@ -36,34 +33,53 @@ func (s *Server) pay(ctx context.Context, in *bodyIn[termapi.Payment]) (termapi.
 	if f != nil {
 		return none, f
 	}
-	ses, f := s.sessions.proven(b.Session, caller(ctx), now)
-	if f != nil {
-		return none, f
+	if p, seen := s.cfg.Records.Payment(id); seen {
+		return s.repeated(ctx, &p, refs, si.Fen(b.Total))
 	}
-	if _, seen := s.cfg.Records.Payment(id); seen {
-		if _, f := s.mine(ctx, b.ID); f != nil {
-			return none, problem(http.StatusConflict, termapi.ErrIDReused, "this payment id was used by another terminal")
+	if skew := now.Sub(time.UnixMilli(id.Millis())); skew > MaxIDAge || skew < -MaxSkew {
+		if v, f := s.stateOf(ctx, id); f == nil || f.Code != termapi.ErrNotFound {
+			return v, f
 		}
+		return none, problem(http.StatusConflict, termapi.ErrClock, "the terminal's clock is off by more than a minute")
 	}
-	again, f := s.mark(id, sha256.Sum256(bodyBytes(b)), now)
+	sum := sha256.Sum256(bodyBytes(b))
+	again, f := s.marks.mark(id, bodyHash(sum[:16]), now)
 	if f != nil {
 		return none, f
 	}
 	if again {
 		return s.stateOf(ctx, id)
 	}
+	return s.payFirst(ctx, id, b, refs)
+}
+
+// payFirst takes the first call of an id.
+func (s *Server) payFirst(ctx context.Context, id si.PaymentID, b *termapi.Payment, refs []ledgerapi.DueRef) (termapi.PaymentState, *failure) {
+	var none termapi.PaymentState
+	now := s.cfg.Now()
+	ses, f := s.sessions.proven(b.Session, caller(ctx), now)
+	if f == nil && !s.guard.begin(ses.panHash, now) {
+		f = tooManyTries()
+	}
+	if f != nil {
+		s.marks.forget(id)
+		return none, f
+	}
+	wrong := false
+	defer func() { s.guard.end(ses.panHash, wrong, s.cfg.Now()) }()
 	intent, f := s.intent(ctx, id, &ses, b, refs)
 	if f != nil {
-		s.unmark(id) // nothing was asked of anyone: the id may be tried again
+		s.marks.forget(id)
 		return none, f
 	}
 	a, err := s.cfg.Payments.Pay(ctx, intent)
 	if err != nil {
 		return none, errOf(err)
 	}
-	if a.Ending == engine.NotCharged && classOf(a.Resp) == termapi.ReasonPINWrong {
-		s.guard.miss(ses.panHash, now)
+	if a.Ending == engine.Refused && a.Refusal.Code == ledgerapi.IDReused {
+		return none, reused() // of the id's own payment it says nothing
 	}
+	wrong = a.Ending == engine.NotCharged && classOf(a.Resp) == termapi.ReasonPINWrong
 	v := s.view(id, a)
 	if v.Receipt != nil {
 		v.Receipt.Name, v.Receipt.IDTail = ses.name, ses.idTail
@@ -71,14 +87,28 @@ func (s *Server) pay(ctx context.Context, in *bodyIn[termapi.Payment]) (termapi.
 	return v, nil
 }
 
+// repeated answers a call whose id is in the ledger.
+func (s *Server) repeated(ctx context.Context, p *ledgerapi.Payment, refs []ledgerapi.DueRef, total si.Fen) (termapi.PaymentState, *failure) {
+	if p.State == ledgerapi.PayTombstone {
+		return s.stateOf(ctx, p.ID)
+	}
+	if p.Terminal != caller(ctx) {
+		return termapi.PaymentState{}, problem(http.StatusConflict, termapi.ErrIDReused, "this payment id was used by another terminal")
+	}
+	same := p.Total == total && len(p.Dues) == len(refs)
+	for i := range p.Dues { // in the ledger's order
+		same = same && slices.Contains(refs, p.Dues[i].Ref)
+	}
+	if !same {
+		return termapi.PaymentState{}, reused()
+	}
+	return s.stateOf(ctx, p.ID)
+}
+
 // intent holds a payment to its session and opens its card: everything that is
 // checked before anything is reserved.
 func (s *Server) intent(ctx context.Context, id si.PaymentID, ses *session, b *termapi.Payment, refs []ledgerapi.DueRef) (engine.Intent, *failure) {
 	var none engine.Intent
-	now := s.cfg.Now()
-	if skew := now.Sub(time.UnixMilli(id.Millis())); skew > MaxIDAge || skew < -MaxSkew {
-		return none, problem(http.StatusConflict, termapi.ErrClock, "the terminal's clock is off by more than a minute")
-	}
 	if f := s.payable(ses, refs); f != nil {
 		return none, f
 	}
@@ -89,37 +119,6 @@ func (s *Server) intent(ctx context.Context, id si.PaymentID, ses *session, b *t
 	return engine.Intent{
 		ID: id, Terminal: ses.terminal, Bank: ses.bank, Dues: refs, Total: si.Fen(b.Total), Card: card,
 	}, nil
-}
-
-func (s *Server) unmark(id si.PaymentID) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.bodies, id)
-}
-
-// mark remembers what an id asked for. A second call with the same body is a
-// resend, with another body a mistake that must not pass.
-func (s *Server) mark(id si.PaymentID, hash [32]byte, now time.Time) (again bool, _ *failure) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if m, ok := s.bodies[id]; ok {
-		if m.hash != hash {
-			return false, problem(http.StatusConflict, termapi.ErrIDReused, "this payment id was used with another body")
-		}
-		return true, nil
-	}
-	if len(s.bodies) >= bodiesKept {
-		for k, m := range s.bodies {
-			if now.Sub(m.at) > bodyAge {
-				delete(s.bodies, k)
-			}
-		}
-		if len(s.bodies) >= bodiesKept {
-			return false, problem(http.StatusServiceUnavailable, termapi.ErrTooMany, "too many payments in an hour on this node")
-		}
-	}
-	s.bodies[id] = bodyMark{hash, now}
-	return false, nil
 }
 
 // lines turns the body's lines into references and checks their sum.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -24,8 +23,8 @@ import (
 const (
 	// MaxBody bounds a request: a journal batch of 500 records is the largest.
 	MaxBody = 1 << 20
-	// SessionIdle is how long a session lives without a call (01 of the
-	// architecture: ten minutes).
+	// SessionIdle is how long a session lives without a call: longer than any
+	// screen of a terminal waits.
 	SessionIdle = 10 * time.Minute
 	// MaxSessions bounds the sessions of one node: one per terminal is normal,
 	// so this is room for four thousand terminals that never close theirs.
@@ -121,21 +120,14 @@ type Server struct {
 	api      huma.API
 	sessions sessions
 	guard    guard
-	mu       sync.Mutex
-	bodies   map[si.PaymentID]bodyMark // what each live id asked for
-}
-
-// bodyMark remembers the body of a payment id for as long as a resend is likely.
-type bodyMark struct {
-	hash [32]byte
-	at   time.Time
+	marks    marks
 }
 
 // New makes the server; Handler serves it.
 func New(cfg Config) *Server {
-	s := &Server{cfg: cfg, mux: http.NewServeMux(), bodies: map[si.PaymentID]bodyMark{}}
+	s := &Server{cfg: cfg, mux: http.NewServeMux()}
 	s.sessions.byID = map[sessionID]*session{}
-	s.guard.wrong = map[si.Hash]int{}
+	s.guard.wrong, s.guard.asking = map[si.Hash]int{}, map[si.Hash]int{}
 	s.guard.calls = map[si.Terminal]*rate.Limiter{}
 	hc := huma.DefaultConfig("shebao terminal API", "1.0.0")
 	hc.OpenAPIPath, hc.DocsPath, hc.SchemasPath = "", "", ""

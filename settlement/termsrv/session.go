@@ -100,10 +100,11 @@ func (ss *sessions) end(id sessionID) {
 // guard counts wrong PINs per card and day and calls per terminal, in memory:
 // the bank's own counter is the truth, this one only saves it from a flood.
 type guard struct {
-	mu    sync.Mutex
-	day   si.BusinessDate
-	wrong map[si.Hash]int
-	calls map[si.Terminal]*rate.Limiter
+	mu     sync.Mutex
+	day    si.BusinessDate
+	wrong  map[si.Hash]int
+	asking map[si.Hash]int // calls under way
+	calls  map[si.Terminal]*rate.Limiter
 }
 
 // allow takes one call from the terminal's allowance.
@@ -132,11 +133,30 @@ func (g *guard) tries(pan si.Hash, now time.Time) int {
 	return g.wrong[pan]
 }
 
-func (g *guard) miss(pan si.Hash, now time.Time) {
+// begin takes one of the card's tries of the day, so that calls at the same time
+// have no more than those one after the other; end gives it back unless the PIN
+// was wrong.
+func (g *guard) begin(pan si.Hash, now time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.roll(now)
-	g.wrong[pan]++
+	if g.wrong[pan]+g.asking[pan] >= WrongPINsPerDay {
+		return false
+	}
+	g.asking[pan]++
+	return true
+}
+
+func (g *guard) end(pan si.Hash, wrong bool, now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.roll(now)
+	if g.asking[pan]--; g.asking[pan] == 0 {
+		delete(g.asking, pan)
+	}
+	if wrong {
+		g.wrong[pan]++
+	}
 }
 
 func (g *guard) forgive(pan si.Hash) {

@@ -35,6 +35,8 @@ type fake struct {
 	now      time.Time
 	server   *Server
 	proof    engine.ProofAnswer
+	proofs   []engine.Proof
+	proving  func() // while the bank judges
 	answer   engine.Answer
 	paid     []engine.Intent
 	outcomes []engine.CardOutcome
@@ -74,12 +76,20 @@ func newFake(t *testing.T) *fake {
 }
 
 func (f *fake) BankUp(si.Bank) bool { return f.up }
-func (f *fake) Prove(context.Context, engine.Proof) (engine.ProofAnswer, error) {
+func (f *fake) Prove(_ context.Context, p engine.Proof) (engine.ProofAnswer, error) {
+	f.proofs = append(f.proofs, p)
+	if f.proving != nil {
+		f.proving()
+	}
 	return f.proof, nil
 }
 func (f *fake) Pay(_ context.Context, in engine.Intent) (engine.Answer, error) {
 	f.paid = append(f.paid, in)
-	f.known[in.ID] = ledgerapi.Payment{ID: in.ID, Terminal: in.Terminal, State: ledgerapi.PayPosted, Channel: si.ChannelTerminal}
+	p := ledgerapi.Payment{ID: in.ID, Terminal: in.Terminal, Total: in.Total, State: ledgerapi.PayPosted, Channel: si.ChannelTerminal}
+	for _, r := range in.Dues {
+		p.Dues = append(p.Dues, ledgerapi.Due{Ref: r})
+	}
+	f.known[in.ID] = p
 	return f.answer, nil
 }
 func (f *fake) State(_ context.Context, id si.PaymentID) (engine.Answer, error) {
@@ -325,6 +335,107 @@ func TestResendAnswersTheSameAndAnotherBodyIsRefused(t *testing.T) {
 	}
 }
 
+// TestKnownIDIsNeverRefused resends a payment in every situation in which a new
+// one is refused: a refusal would say that nothing was asked of anyone.
+func TestKnownIDIsNeverRefused(t *testing.T) {
+	f := newFake(t)
+	s := f.open(1, "li/1").Session
+	f.prove(1, s, "li/1")
+	p := f.payment(s, "li/1", "101")
+	f.answer = engine.Answer{Ending: engine.Pending}
+	f.call(1, "POST", "/v1/payments", p, nil)
+	again := func(when string) {
+		t.Helper()
+		var st termapi.PaymentState
+		if code, prob := f.call(1, "POST", "/v1/payments", p, &st); code != 200 || st.State != termapi.PaymentPending {
+			t.Errorf("%s: got %d %+v %+v, want PENDING", when, code, prob, st)
+		}
+	}
+	again("at once")
+	f.up = false
+	again("the bank is away")
+	f.server.marks = marks{} // as after a restart
+	again("the node was restarted")
+	f.account = false
+	again("no account any more")
+	f.call(1, "DELETE", "/v1/sessions/"+s, nil, nil)
+	again("the session has ended")
+	f.now = f.now.Add(time.Hour)
+	again("an hour later")
+	other := p
+	other.Total, other.Dues = 1, []termapi.PayLine{{ID: "101", Version: 1, Amount: 1}}
+	if code, prob := f.call(1, "POST", "/v1/payments", other, nil); code != 409 || prob.Code != termapi.ErrIDReused {
+		t.Errorf("other body after a restart: got %d %s", code, prob.Code)
+	}
+	if code, prob := f.call(2, "POST", "/v1/payments", p, nil); code != 409 || prob.Code != termapi.ErrIDReused {
+		t.Errorf("from another terminal: got %d %s", code, prob.Code)
+	}
+	if len(f.paid) != 1 {
+		t.Errorf("money side was asked %d times, want once", len(f.paid))
+	}
+}
+
+// TestIDReusedIsNoRefusal: of the id's own payment it proves nothing.
+func TestIDReusedIsNoRefusal(t *testing.T) {
+	f := newFake(t)
+	s := f.open(1, "li/1").Session
+	f.prove(1, s, "li/1")
+	f.answer = engine.Answer{Ending: engine.Refused, Refusal: ledgerapi.Result{Code: ledgerapi.IDReused}}
+	if code, prob := f.call(1, "POST", "/v1/payments", f.payment(s, "li/1", "101"), nil); code != 409 || prob.Code != termapi.ErrIDReused {
+		t.Errorf("got %d %s, want 409 %s", code, prob.Code, termapi.ErrIDReused)
+	}
+}
+
+// TestMarks holds the bound, and that a mark outlives the time in which its id
+// may be used.
+func TestMarks(t *testing.T) {
+	now := time.Date(2026, 11, 22, 10, 0, 0, 0, si.China)
+	var m marks
+	id := func(n int) si.PaymentID {
+		return si.PaymentID{0: 1, 12: byte(n >> 24), 13: byte(n >> 16), 14: byte(n >> 8), 15: byte(n)}
+	}
+	for n := range marksKept {
+		if again, f := m.mark(id(n), bodyHash{}, now); again || f != nil {
+			t.Fatalf("payment %d: again %v, %v", n, again, f)
+		}
+	}
+	if _, f := m.mark(id(marksKept), bodyHash{}, now); f == nil || f.Code != termapi.ErrTooMany {
+		t.Errorf("one past the bound: got %v, want %s", f, termapi.ErrTooMany)
+	}
+	if again, f := m.mark(id(0), bodyHash{}, now); !again || f != nil {
+		t.Errorf("a resend at the bound: again %v, %v", again, f)
+	}
+	if _, f := m.mark(id(0), bodyHash{1}, now.Add(markAge)); f == nil || f.Code != termapi.ErrIDReused {
+		t.Errorf("another body in the next generation: got %v, want %s", f, termapi.ErrIDReused)
+	}
+	if again, f := m.mark(id(marksKept), bodyHash{}, now.Add(markAge)); again || f != nil {
+		t.Errorf("room in the next generation: again %v, %v", again, f)
+	}
+	m.forget(id(marksKept))
+	if again, _ := m.mark(id(marksKept), bodyHash{1}, now.Add(markAge)); again {
+		t.Error("a mark taken back is still there")
+	}
+	if again, f := m.mark(id(0), bodyHash{1}, now.Add(3*markAge)); again || f != nil {
+		t.Errorf("after two generations: again %v, %v", again, f)
+	}
+}
+
+// TestProofsOfTwoSessionsAreTwo: a terminal that sends one id for two cards gets
+// no answer of the one for the other.
+func TestProofsOfTwoSessionsAreTwo(t *testing.T) {
+	f := newFake(t)
+	id := si.NewPaymentID(f.now).String()
+	for _, card := range []string{"li/1", "zhang/2"} {
+		s := f.open(1, card).Session
+		for range 2 {
+			f.call(1, "POST", "/v1/sessions/"+s+"/pin", termapi.PINProof{ID: id, Auth: auth(card)}, nil)
+		}
+	}
+	if len(f.proofs) != 4 || f.proofs[0].ID != f.proofs[1].ID || f.proofs[2].ID != f.proofs[3].ID || f.proofs[0].ID == f.proofs[2].ID {
+		t.Errorf("got %d proofs, want the same id within a session and another one in the next", len(f.proofs))
+	}
+}
+
 func TestPaymentBelongsToItsTerminal(t *testing.T) {
 	f := newFake(t)
 	id := si.NewPaymentID(f.now)
@@ -373,6 +484,39 @@ func TestWrongPINsOfADay(t *testing.T) {
 	f.now = f.now.AddDate(0, 0, 1)
 	if got := f.open(1, "li/1").CardProblem; got != "" {
 		t.Errorf("next day: got %q", got)
+	}
+}
+
+// TestWrongPINsOfPayments counts the PINs of payments as well, and those of calls
+// at the same time.
+func TestWrongPINsOfPayments(t *testing.T) {
+	f := newFake(t)
+	s := f.open(1, "li/1").Session
+	f.prove(1, s, "li/1")
+	f.answer = engine.Answer{Ending: engine.NotCharged, Resp: [2]byte{'5', '5'}}
+	for i := range WrongPINsPerDay {
+		if code, p := f.call(1, "POST", "/v1/payments", f.payment(s, "li/1", "101"), nil); code != 200 {
+			t.Fatalf("try %d: got %d %+v", i+1, code, p)
+		}
+	}
+	if code, p := f.call(1, "POST", "/v1/payments", f.payment(s, "li/1", "101"), nil); code != 403 || p.Code != termapi.ErrTooManyTries {
+		t.Errorf("one try more: got %d %s, want 403 %s", code, p.Code, termapi.ErrTooManyTries)
+	}
+
+	f = newFake(t)
+	s = f.open(1, "li/1").Session
+	f.proof = engine.ProofAnswer{Verdict: engine.WrongPIN, TriesLeft: -1}
+	depth, refused := 0, 0
+	f.proving = func() { // each call finds the ones before it still under way
+		if depth++; depth <= WrongPINsPerDay {
+			if _, code, _ := f.prove(1, s, "li/1"); code == 403 {
+				refused++
+			}
+		}
+	}
+	f.prove(1, s, "li/1")
+	if len(f.proofs) != WrongPINsPerDay || refused != 1 {
+		t.Errorf("%d proofs at the bank at once and %d refused, want %d and 1", len(f.proofs), refused, WrongPINsPerDay)
 	}
 }
 
