@@ -148,6 +148,8 @@ func TestPlantedModules(t *testing.T) {
 		{"settlement/x.go", "github.com/rs/zerolog", ""},
 		{"ledger/core/x.go", "github.com/shopspring/decimal", "its home is ledger/assess"},
 		{"terminal/kiosk/x.go", "github.com/chromedp/chromedp", "browser tests"},
+		{"cardauth/emv/x.go", "github.com/emmansun/gmsm/sm4", ""},
+		{"cardauth/emv/x.go", "github.com/emmansun/gmsm/sm9", "only [sm4] may be imported"},
 		{"ledger/x.go", "pgregory.net/rapid", "property tests"},
 		{"ledger/x_test.go", "pgregory.net/rapid", ""},
 		{"ledger/x_test.go", "github.com/stretchr/testify/assert", "belongs to no module"},

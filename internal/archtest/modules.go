@@ -91,6 +91,11 @@ var banned = map[string]string{
 	"github.com/pkg/errors":                 "errors are wrapped by fmt",
 }
 
+// packagesOf narrows a module to some of its packages.
+var packagesOf = map[string][]string{
+	"github.com/emmansun/gmsm": {"sm4"}, // a known flaw of v0.15.5 is in its SM9
+}
+
 // checkModules holds the homes of outside modules.
 func checkModules(files []*source.File) []source.Problem {
 	var out []source.Problem
@@ -105,6 +110,8 @@ func checkModules(files []*source.File) []source.Problem {
 			switch {
 			case name == "":
 				out = append(out, f.At(pos, "%s belongs to no module of internal/archtest; a new module needs a reason and a home there", to))
+			case packagesOf[name] != nil && !slices.Contains(packagesOf[name], strings.TrimPrefix(to, name+"/")):
+				out = append(out, f.At(pos, "of %s only %v may be imported", name, packagesOf[name]))
 			case !coversAny(m.code, f.Dir) && !(f.Test && coversAny(m.tests, f.Dir)):
 				out = append(out, f.At(pos, "%s may not import %s: its home is %s (%s)", f.Dir, to, home(m), m.why))
 			}
