@@ -219,16 +219,23 @@ func (m *Machine) applyNotice(h *ledgerapi.Header, body []byte, out *ledgerapi.R
 		out.Code = ledgerapi.NotFound
 		return
 	}
-	for slot := who.notices; slot != 0; slot = m.notices.at(slot).next {
-		if n := m.notices.at(slot); n.date == c.Date {
-			*out = ledgerapi.Result{Code: ledgerapi.Exists, First: ledgerapi.OK, Notice: n.no, Person: c.Person,
-				Total: m.noticeTotal(n, c.Date)}
-			return
-		}
-	}
 	m.chosen = m.chosen[:0]
 	if len(c.Dues) == 0 {
 		m.chooseOpen(who)
+	}
+	// One live notice a person and day. One that is paid off gives way to a new
+	// one only if there is something new to pay.
+	for slot := who.notices; slot != 0; slot = m.notices.at(slot).next {
+		n := m.notices.at(slot)
+		if n.date != c.Date {
+			continue
+		}
+		total := m.noticeTotal(n, c.Date)
+		if total == 0 && len(c.Dues) == 0 && len(m.chosen) > 0 {
+			continue
+		}
+		*out = ledgerapi.Result{Code: ledgerapi.Exists, First: ledgerapi.OK, Notice: n.no, Person: c.Person, Total: total}
+		return
 	}
 	for i, id := range c.Dues {
 		for _, other := range c.Dues[:i] {

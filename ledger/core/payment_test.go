@@ -495,6 +495,31 @@ func TestLateFee(t *testing.T) {
 	r.check()
 }
 
+// TestNoticeAfterPayment: a notice that is paid off stands until there is
+// something new to pay, even on the same day.
+func TestNoticeAfterPayment(t *testing.T) {
+	r := newRig(t, Config{}).open(1)
+	r.medical(2025, 1)
+	notice := func() ledgerapi.Result {
+		return r.do(ledgerapi.Notice{ID: r.id(), Person: 1, Date: firstDay, ValidUntil: firstDay + 10})
+	}
+	first := notice()
+	r.must(ledgerapi.Pay{ID: r.id(), Channel: si.ChannelCounter, Bank: testBank, Notice: first.Notice, Total: first.Total,
+		HostSerial: "1", BankDate: firstDay, OurDate: firstDay, STAN: 1, DE7: [10]byte([]byte("1120090000"))})
+	if got := notice(); got.Code != ledgerapi.Exists || got.Notice != first.Notice || got.Total != 0 {
+		t.Errorf("notice with nothing new = %s %s of %s, want EXISTS, the same, of nothing", got.Code, got.Notice, got.Total)
+	}
+	r.medical(2026, 1)
+	second := notice()
+	if second.Code != ledgerapi.OK || second.Notice == first.Notice || second.Total != 51_000 {
+		t.Errorf("notice with a new due = %s %s of %s, want OK, another, of 510.00", second.Code, second.Notice, second.Total)
+	}
+	if got := notice(); got.Code != ledgerapi.Exists || got.Notice != second.Notice {
+		t.Errorf("asked again = %s %s, want EXISTS and the second", got.Code, got.Notice)
+	}
+	r.check()
+}
+
 func TestPayByNotice(t *testing.T) {
 	r := newRig(t, Config{}).open(1)
 	r.medical(2025, 1)
