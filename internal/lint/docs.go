@@ -92,6 +92,9 @@ func links(root string, texts []source.Text) []source.Problem {
 			}
 		}
 		for n, line := range lines(t.Body) {
+			if !strings.Contains(line, ".md") && !strings.Contains(line, "docs/") {
+				continue
+			}
 			for _, m := range docPage.FindAllStringSubmatch(line, -1) {
 				if _, err := os.Stat(filepath.Join(root, filepath.FromSlash(m[1]))); err != nil {
 					out = append(out, at(t, n, "names %s, which does not exist", m[1]))
