@@ -42,7 +42,7 @@ func (p *program) startCounters(context.Context) error {
 		go func() {
 			defer close(ended)
 			if err := s.Serve(l); err != nil {
-				p.fail <- err
+				p.failed(err)
 			}
 		}()
 		p.onStop(func() {

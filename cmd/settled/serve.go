@@ -48,11 +48,19 @@ type program struct {
 	counters map[string]*acceptor.Server // by bank code
 }
 
+// failed tells serve that a part cannot go on. The first one counts.
+func (p *program) failed(err error) {
+	select {
+	case p.fail <- err:
+	default:
+	}
+}
+
 func (p *program) onStop(f func()) { p.stops = append(p.stops, f) }
 
 // serve runs the node until ctx ends or a part of it cannot go on.
 func serve(ctx context.Context, cfg *Config, log zerolog.Logger) (err error) {
-	p := &program{cfg: cfg, log: log, fail: make(chan error, 8), counters: map[string]*acceptor.Server{}}
+	p := &program{cfg: cfg, log: log, fail: make(chan error, 1), counters: map[string]*acceptor.Server{}}
 	defer func() {
 		for i := len(p.stops) - 1; i >= 0; i-- {
 			p.stops[i]()
@@ -171,7 +179,7 @@ func (p *program) http(name string, l net.Listener, srv *http.Server, serve func
 	go func() {
 		defer close(ended)
 		if err := serve(l); !errors.Is(err, http.ErrServerClosed) {
-			p.fail <- fmt.Errorf("%s: %w", name, err)
+			p.failed(fmt.Errorf("%s: %w", name, err))
 		}
 	}()
 	p.onStop(func() {

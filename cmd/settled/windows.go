@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"time"
 
@@ -16,6 +17,9 @@ import (
 const (
 	cutWait  = 10 * time.Second // for one Cutover command
 	cutRetry = 5 * time.Second  // after one that was not known to be done
+	// cutLook is how long a cutover is slept over at most: a timer does not feel
+	// that somebody set the clock.
+	cutLook = time.Minute
 )
 
 // startWindows opens each bank's business date, and goes on at each cutover
@@ -24,7 +28,7 @@ func (p *program) startWindows(ctx context.Context) error {
 	if p.hub == nil {
 		return nil
 	}
-	next, err := p.cut(ctx)
+	next, err := p.cut(ctx, time.Now())
 	if err != nil {
 		return err
 	}
@@ -33,14 +37,14 @@ func (p *program) startWindows(ctx context.Context) error {
 	go func() {
 		defer close(ended)
 		for {
-			t := time.NewTimer(time.Until(next))
+			t := time.NewTimer(min(time.Until(next), cutLook))
 			select {
 			case <-stop:
 				t.Stop()
 				return
 			case <-t.C:
 			}
-			if next, err = p.cut(context.Background()); err != nil {
+			if next, err = p.cut(context.Background(), time.Now()); err != nil {
 				p.log.Error().Err(err).Msg("cutover; tried again")
 				next = time.Now().Add(cutRetry)
 			}
@@ -50,21 +54,20 @@ func (p *program) startWindows(ctx context.Context) error {
 	return nil
 }
 
-// cut brings every bank to its open date and tells when the next cutover is.
-func (p *program) cut(ctx context.Context) (next time.Time, err error) {
+// cut brings every bank to its open date and tells when the next cutover is. A
+// bank that cannot be brought there holds up no other.
+func (p *program) cut(ctx context.Context, now time.Time) (next time.Time, err error) {
+	var errs []error
 	for _, b := range sorted(p.dir.Profiles()) {
-		now := time.Now()
 		if at := day.Next(now, b.CutoverAt); next.IsZero() || at.Before(next) {
 			next = at
 		}
 		w, _ := p.node.Window(b.Number)
 		if to := day.Open(now, b.CutoverAt); to > w.Open {
-			if err := p.cutover(ctx, b, w.Open, to); err != nil {
-				return next, err
-			}
+			errs = append(errs, p.cutover(ctx, b, w.Open, to))
 		}
 	}
-	return next, nil
+	return next, errors.Join(errs...)
 }
 
 func (p *program) cutover(ctx context.Context, b *profile.Profile, from, to si.BusinessDate) error {
