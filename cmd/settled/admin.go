@@ -69,6 +69,9 @@ var (
 	descCheckpoint = desc("ledger_checkpoint_age_seconds", "time since the last checkpoint")
 	descDirty      = desc("ledger_dirty_rows", "rows that the next checkpoint would write")
 	descFree       = desc("ledger_disk_free_bytes", "free space of the data disk")
+	descLogBytes   = desc("ledger_log_bytes_total", "bytes written to the log since the start")
+	descAppends    = desc("ledger_log_appends_total", "writes of the log, each with one sync")
+	descSync       = desc("ledger_log_sync_seconds_total", "time spent in writing and syncing the log")
 	descPending    = desc("payments_pending", "payments reserved or being reversed", "bank")
 	descBankUp     = desc("bank_up", "1 while payments of the bank are taken", "bank")
 	descLive       = desc("engine_live", "payments the engine holds in memory")
@@ -78,7 +81,7 @@ var (
 )
 
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descApplied, descLeader, descCheckpoint, descDirty, descFree, descPending, descBankUp, descLive, descEngine, descCounter, descNotes} {
+	for _, d := range []*prometheus.Desc{descApplied, descLeader, descCheckpoint, descDirty, descFree, descLogBytes, descAppends, descSync, descPending, descBankUp, descLive, descEngine, descCounter, descNotes} {
 		ch <- d
 	}
 }
@@ -102,6 +105,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descCheckpoint, s.CheckpointAge.Seconds())
 	gauge(descDirty, float64(s.DirtyRows))
 	gauge(descFree, float64(s.FreeBytes))
+	counter(descLogBytes, s.Log.Bytes)
+	counter(descAppends, s.Log.Appends)
+	ch <- prometheus.MustNewConstMetric(descSync, prometheus.CounterValue, float64(s.Log.SyncNanos)/1e9)
 	for n, b := range c.p.dir.Profiles() {
 		gauge(descPending, float64(len(c.p.node.Pending(n))), b.Code)
 		gauge(descBankUp, flag(c.p.hub != nil && c.p.hub.BankUp(n)), b.Code)

@@ -89,9 +89,11 @@ type Config struct {
 		CardOutcomeMillis   int `yaml:"card_outcome_ms"`
 	} `yaml:"timers"`
 
-	// NullLedger answers every command OK and keeps no state: the yardstick of
-	// the load generator. Refused unless demo is true.
-	NullLedger bool `yaml:"null_ledger"`
+	// NullLedger names a folder of bank profiles (a folder each). The node then
+	// answers every command OK, keeps no state and takes its profiles from there:
+	// the yardstick that the load generator holds the ledger against. Refused
+	// unless demo is true.
+	NullLedger string `yaml:"null_ledger"`
 
 	// Demo marks a system with simulated banks, cards and the software HSM.
 	// Screens and receipts then say 演示/DEMO.
@@ -279,7 +281,7 @@ func (c *Config) checkDemo(m *mistakes) {
 	if overrides && !c.Demo {
 		m.bad("timers: only a demo may override the banks' timers")
 	}
-	if c.NullLedger && !c.Demo {
+	if c.NullLedger != "" && !c.Demo {
 		m.bad("null_ledger: only a demo may run without a ledger")
 	}
 }

@@ -96,7 +96,7 @@ func (p *program) openHSM(ctx context.Context) error {
 func (p *program) openLedger(ctx context.Context) error {
 	n, err := ledger.Open(ledger.Config{
 		Dir: p.cfg.Data, Region: si.Region(p.cfg.Region.Number), Area: si.AreaCode(p.cfg.Region.Area),
-		NullState: p.cfg.NullLedger, Log: p.log, Segment: int64(p.cfg.Limits.SegmentMiB) << 20,
+		NullState: p.cfg.NullLedger != "", Log: p.log, Segment: int64(p.cfg.Limits.SegmentMiB) << 20,
 		CheckpointEvery: time.Duration(p.cfg.Limits.CheckpointSeconds) * time.Second,
 		MinFree:         uint64(p.cfg.Limits.FreeSpaceMiB) << 20,
 		// A failed write or sync, or a broken invariant: nothing may be answered

@@ -9,12 +9,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/shebao-pay/shebao/settlement/operator"
+	"github.com/shebao-pay/shebao/settlement/profile"
 	"github.com/shebao-pay/shebao/si"
 	"github.com/shebao-pay/shebao/simulators/bankhost"
 	"github.com/shebao-pay/shebao/simulators/residents"
@@ -221,5 +223,16 @@ func verified(t *testing.T, s *Stage) {
 	out, err := exec.Command(filepath.Join(binDir, "shebaoctl"), "verify", "--json", "--data", s.path("ledger")).CombinedOutput()
 	if err != nil || !strings.Contains(string(out), `"ok":true`) {
 		t.Errorf("shebaoctl verify: %v: %s", err, out)
+	}
+}
+
+// onDebit does something once, while a bank works on a debit.
+func onDebit(do func()) func(profile.Kind) bankhost.Fault {
+	var once sync.Once
+	return func(k profile.Kind) bankhost.Fault {
+		if k == profile.Debit {
+			once.Do(do)
+		}
+		return bankhost.None
 	}
 }

@@ -64,7 +64,9 @@ timers:
   retry_first_ms: 500
   card_outcome_ms: 4000
 {{- end}}
-null_ledger: {{.Null}}
+{{- if .Null}}
+null_ledger: {{.Dir}}/profiles
+{{- end}}
 demo: true
 {{- with .LogLevel}}
 log_level: {{.}}
@@ -136,6 +138,7 @@ func (s *Stage) startHSM(ctx context.Context) error {
 		return err
 	}
 	s.onStop(p.stop)
+	s.hsm = p
 	return p.ready(ctx, func(ctx context.Context) error {
 		var d net.Dialer
 		c, err := d.DialContext(ctx, "unix", s.path("hsm.sock"))
@@ -251,7 +254,7 @@ func id(parts ...string) string {
 // them is left as it is.
 func (s *Stage) fill(ctx context.Context) error {
 	if s.cfg.NullLedger {
-		return nil
+		return s.banksUp(ctx)
 	}
 	var st operator.Status
 	if err := s.Operator.Ask(ctx, "/v1/status", nil, &st); err != nil {

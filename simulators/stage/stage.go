@@ -151,6 +151,7 @@ type Stage struct {
 
 	mu        sync.Mutex
 	settled   *process
+	hsm       *process
 	terminald *process
 	inserted  string
 	states    map[string]chipcard.State
@@ -266,6 +267,11 @@ func (s *Stage) prepare(context.Context) error {
 			return err
 		}
 		s.Profiles = append(s.Profiles, p)
+		if s.cfg.NullLedger {
+			if err := s.writeProfile(b.Code, spec, rules); err != nil {
+				return err
+			}
+		}
 	}
 	var err error
 	if s.keys, err = openKeys(s.cfg.Dir, s.Profiles); err != nil {
@@ -279,6 +285,20 @@ func (s *Stage) prepare(context.Context) error {
 	}
 	s.Cards, err = dealTray(s.gen, s.cfg.Persons, func(code string) string { return s.keys.IMK[code] })
 	return err
+}
+
+// writeProfile puts a profile where a node without a ledger finds it.
+func (s *Stage) writeProfile(code string, spec, rules []byte) error {
+	dir := s.path("profiles", code)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("stage: %w", err)
+	}
+	for name, body := range map[string][]byte{profile.SpecName: spec, profile.RulesName: rules} {
+		if err := os.WriteFile(filepath.Join(dir, name), body, 0o600); err != nil {
+			return fmt.Errorf("stage: %w", err)
+		}
+	}
+	return nil
 }
 
 // hubName is the name in the hub's certificate.

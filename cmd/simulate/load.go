@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shebao-pay/shebao/simulators/stage"
+)
+
+// loadFlags are what simulate load is asked for.
+type loadFlags struct {
+	path, bank            string
+	links, inFlight, rate int
+	seconds, persons      int
+	dues, kill            int
+	null, asJSON          bool
+}
+
+// loadResult adds the yardstick to a run.
+type loadResult struct {
+	stage.LoadResult
+	NullPerSecond *float64 `json:"null_per_second,omitempty"`
+	Ratio         *float64 `json:"ratio,omitempty"`
+}
+
+func loadCommand() *cobra.Command {
+	var f loadFlags
+	c := &cobra.Command{
+		Use: "load", Args: cobra.NoArgs,
+		Short: "Many payments against settled as its own process, counted, checked and verified",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := f.check(); err != nil {
+				return err
+			}
+			tell := func(line string) { _, _ = fmt.Fprintf(cmd.ErrOrStderr(), "  %s\n", line) }
+			r, err := f.run(cmd.Context(), tell)
+			if err != nil {
+				return err
+			}
+			line, err := json.Marshal(r)
+			if err != nil {
+				return fmt.Errorf("result: %w", err)
+			}
+			if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\n", line); err != nil {
+				return err
+			}
+			if bad := r.Verify != "ok" || r.Errors > 0 || (r.Lost != nil && *r.Lost+*r.Doubled > 0); bad {
+				return errors.New("the run is void: see errors, verify, lost and doubled above")
+			}
+			return nil
+		},
+	}
+	fl := c.Flags()
+	fl.StringVar(&f.path, "path", "counter", "counter or terminal")
+	fl.StringVar(&f.bank, "bank", "ccb", "bank that pays: rcb, ccb or boc")
+	fl.IntVar(&f.links, "links", 64, "connections (terminal: cards at one time)")
+	fl.IntVar(&f.inFlight, "inflight", 8, "payments under way on each connection")
+	fl.IntVar(&f.rate, "rate", 0, "payments a second; 0 pays as fast as answers come")
+	fl.IntVar(&f.seconds, "seconds", 10, "how long new payments are begun")
+	fl.IntVar(&f.persons, "persons", 100_000, "residents in the ledger")
+	fl.IntVar(&f.dues, "dues", 0, "open notices kept ready: the next year is assessed when fewer are left")
+	fl.IntVar(&f.kill, "kill", 0, "kill settled with -9 so many times at random moments")
+	fl.BoolVar(&f.null, "null-ledger", false, "measure a node without a ledger as well, in alternating slices, and print the ratio")
+	fl.BoolVar(&f.asJSON, "json", true, "the result as one JSON line")
+	return c
+}
+
+func (f *loadFlags) check() error {
+	switch {
+	case f.path != "counter" && f.path != "terminal":
+		return fmt.Errorf("--path %q: counter or terminal", f.path)
+	case f.persons < 1000 || f.persons > 2_000_000:
+		return fmt.Errorf("--persons %d: 1,000 to 2,000,000", f.persons)
+	case f.seconds < 1 || f.seconds > 3600 || f.kill < 0 || f.kill > 1000 || f.dues < 0:
+		return errors.New("--seconds is 1 to 3600, --kill 0 to 1000, --dues not negative")
+	}
+	return nil
+}
+
+// slices is in how many parts a run with the yardstick is measured, in turn.
+const slices = 3
+
+func (f *loadFlags) run(ctx context.Context, tell func(string)) (loadResult, error) {
+	var out loadResult
+	if !f.null {
+		r, err := f.once(ctx, false, f.seconds, tell)
+		return loadResult{LoadResult: r}, err
+	}
+	part := max(1, f.seconds/slices)
+	var real, null float64
+	for i := range slices {
+		r, err := f.once(ctx, false, part, tell)
+		if err != nil {
+			return out, err
+		}
+		n, err := f.once(ctx, true, part, tell)
+		if err != nil {
+			return out, err
+		}
+		tell(fmt.Sprintf("slice %d of %d: ledger %.0f, null ledger %.0f payments a second", i+1, slices, r.PerSecond, n.PerSecond))
+		real, null = real+r.PerSecond, null+n.PerSecond
+		r.Payments += out.Payments
+		r.Errors += out.Errors + n.Errors
+		out.LoadResult = r
+	}
+	out.PerSecond = real / slices
+	mean, ratio := null/slices, real/null
+	out.NullPerSecond, out.Ratio = &mean, &ratio
+	return out, nil
+}
+
+// once measures one system of its own.
+func (f *loadFlags) once(ctx context.Context, null bool, seconds int, tell func(string)) (stage.LoadResult, error) {
+	bin, err := binDir()
+	if err != nil {
+		return stage.LoadResult{}, err
+	}
+	dir, err := os.MkdirTemp("", "shebao-load-")
+	if err != nil {
+		return stage.LoadResult{}, fmt.Errorf("temporary folder: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	ports, err := stage.FreePorts()
+	if err != nil {
+		return stage.LoadResult{}, err
+	}
+	s, err := stage.Start(ctx, stage.Config{
+		Dir: dir, Bin: bin, Persons: f.persons, Seed: defaultSeed, Ports: ports,
+		HubOnly: f.path == "counter", NullLedger: null, Quick: true, Tell: tell,
+	})
+	if err != nil {
+		return stage.LoadResult{}, err
+	}
+	defer s.Close()
+	l := stage.Load{
+		Bank: f.bank, Links: f.links, InFlight: f.inFlight, Rate: f.rate, Seconds: seconds, Dues: f.dues, Kill: f.kill, Tell: tell,
+	}
+	return s.Load(ctx, l)
+}

@@ -1,0 +1,337 @@
+package stage
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/shebao-pay/shebao/ledger"
+	"github.com/shebao-pay/shebao/settlement/operator"
+	"github.com/shebao-pay/shebao/si"
+	"github.com/shebao-pay/shebao/si/ledgerapi"
+	"github.com/shebao-pay/shebao/simulators/load"
+	"github.com/shebao-pay/shebao/simulators/residents"
+)
+
+// Load says what a measured run of the counter path is.
+type Load struct {
+	Bank            string
+	Links, InFlight int
+	Rate            int
+	Seconds         int
+	// Dues is how many notices lie ready at least; when fewer are left the next
+	// period is assessed and noticed while the run goes on. 0 refills only when
+	// none is left.
+	Dues int
+	// Kill ends settled with -9 that many times at random moments.
+	Kill int
+	Tell func(string)
+}
+
+// LoadResult is what a run came to.
+type LoadResult struct {
+	Payments   uint64  `json:"payments"`
+	PerSecond  float64 `json:"per_second"`
+	P50        float64 `json:"p50_ms"`
+	P99        float64 `json:"p99_ms"`
+	P999       float64 `json:"p999_ms"`
+	Errors     uint64  `json:"errors"`
+	CPUMicros  float64 `json:"cpu_us_per_payment"`
+	LogBytes   float64 `json:"log_bytes_per_payment"`
+	Verify     string  `json:"verify"`
+	Kills      *int    `json:"kills,omitempty"`
+	Lost       *int    `json:"lost,omitempty"`
+	Doubled    *int    `json:"doubled,omitempty"`
+	Refills    int     `json:"refills"`
+	AskedAgain uint64  `json:"asked_again"`
+
+	Refused map[string]uint64 `json:"refused,omitempty"`
+	Faults  []string          `json:"faults,omitempty"`
+}
+
+// supply keeps notices ready.
+type supply struct {
+	s    *Stage
+	null bool
+
+	mu      sync.Mutex
+	ready   []load.Ack // notice and amount
+	made    uint64
+	refills int
+	err     error
+	busy    bool
+	low     int
+	done    bool
+}
+
+// Next gives a notice that nobody has paid.
+func (p *supply) Next() (si.NoticeNo, si.Fen, bool) {
+	p.mu.Lock()
+	if p.null { // nobody looks at the number: it only has to be well formed
+		p.made++
+		n := p.made
+		p.mu.Unlock()
+		return si.NewNoticeNo(regionArea, 26, n), 51_000, true
+	}
+	if !p.busy && !p.done && len(p.ready) < p.low {
+		p.busy = true
+		go p.refill()
+	}
+	for len(p.ready) == 0 {
+		if p.done || !p.busy {
+			p.mu.Unlock()
+			return 0, 0, false
+		}
+		p.mu.Unlock()
+		time.Sleep(pollTime)
+		p.mu.Lock()
+	}
+	n := p.ready[len(p.ready)-1]
+	p.ready = p.ready[:len(p.ready)-1]
+	p.mu.Unlock()
+	return n.Notice, n.Amount, true
+}
+
+// fill makes the notices of everybody who owes something.
+func (p *supply) fill(ctx context.Context) error {
+	var csv bytes.Buffer
+	csv.WriteString(strings.Join(operator.NoticeColumns, ",") + "\n")
+	for i := range p.s.cfg.Persons {
+		r, err := p.s.gen.At(i)
+		if err != nil {
+			return err
+		}
+		csv.WriteString(r.IDNumber + "\n")
+	}
+	_, err := p.s.Operator.Notices(ctx, 30, &csv, func(l operator.NoticeLine) {
+		no, err := si.ParseNoticeNo(l.Notice)
+		if err != nil || l.Total == 0 {
+			return
+		}
+		p.mu.Lock()
+		p.ready = append(p.ready, load.Ack{Notice: no, Amount: si.Fen(l.Total)})
+		p.mu.Unlock()
+	})
+	return err
+}
+
+// refill assesses one more year for everybody and makes the notices.
+func (p *supply) refill() {
+	ctx := context.Background()
+	p.mu.Lock()
+	p.refills++
+	year := strconv.Itoa(2026 + p.refills)
+	p.mu.Unlock()
+	err := p.s.assessYear(ctx, year)
+	if err == nil {
+		err = p.fill(ctx)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.busy = false
+	p.err = err
+	p.done = p.done || err != nil
+}
+
+// assessYear makes next years' dues for every person of the stage.
+func (s *Stage) assessYear(ctx context.Context, year string) error {
+	var csv bytes.Buffer
+	csv.WriteString(strings.Join(residents.BaseColumns, ",") + "\n")
+	for i := range s.cfg.Persons {
+		r, err := s.gen.At(i)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&csv, "%s,%s,%d,%d\n", r.IDNumber, r.PType, r.Grade, r.Base)
+	}
+	for _, ptype := range []string{"RESIDENT", "STUDENT"} {
+		q := dues("MED_RES", ptype, year, "year", year+"-12-31", "base")
+		q.Set("rates", strconv.Itoa(int(s.rates)))
+		if _, err := s.Operator.Upload(ctx, "/v1/assess", q, bytes.NewReader(csv.Bytes()), func(int) {}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Load drives the counter path, stops settled, and holds every acknowledged
+// payment against the ledger.
+func (s *Stage) Load(ctx context.Context, l Load) (LoadResult, error) {
+	p, err := s.Bank(l.Bank)
+	if err != nil {
+		return LoadResult{}, err
+	}
+	port, ok := s.cfg.Ports.Counters[l.Bank]
+	if !ok {
+		return LoadResult{}, fmt.Errorf("stage: bank %s has no counter link; rcb, ccb and boc have", l.Bank)
+	}
+	sup := &supply{s: s, null: s.cfg.NullLedger, low: l.Dues}
+	if !sup.null {
+		if err := sup.fill(ctx); err != nil {
+			return LoadResult{}, err
+		}
+		l.Tell(fmt.Sprintf("%d notices lie ready", len(sup.ready)))
+	}
+	var mu sync.Mutex
+	var acks []load.Ack
+	killing, stopKilling := context.WithCancel(ctx)
+	defer stopKilling()
+	killed := make(chan int, 1)
+	go func() { killed <- s.killAtRandom(killing, l) }()
+	cpu := s.cpu()
+	logs := s.logSize()
+	rep, err := load.Run(ctx, load.Config{
+		Addr: addr(port), Profile: p, Keys: s.keys.bank(p), Links: l.Links, InFlight: l.InFlight, Rate: l.Rate,
+		Duration: time.Duration(l.Seconds) * time.Second, Next: sup.Next, NoReceipts: sup.null, Grace: startTime,
+		OnAck: func(a load.Ack) {
+			if l.Kill == 0 {
+				return // the report counts; keeping millions would only cost
+			}
+			mu.Lock()
+			acks = append(acks, a)
+			mu.Unlock()
+		},
+	})
+	cpu = s.cpu() - cpu
+	logs = s.logSize() - logs
+	stopKilling()
+	kills := <-killed
+	if err != nil {
+		return LoadResult{}, err
+	}
+	if sup.err != nil {
+		rep.Errors++
+		rep.Faults = append(rep.Faults, "refill: "+sup.err.Error())
+	}
+	out := LoadResult{
+		Payments: rep.Payments, PerSecond: rep.PerSecond, P50: rep.P50, P99: rep.P99, P999: rep.P999, Errors: rep.Errors,
+		Refills: sup.refills, AskedAgain: rep.AskedAgain, Refused: rep.Refused, Faults: rep.Faults,
+	}
+	if n := float64(rep.Payments); n > 0 {
+		out.CPUMicros, out.LogBytes = float64(cpu.Microseconds())/n, float64(logs)/n
+	}
+	s.StopHub()
+	if sup.null {
+		out.Verify = "null ledger"
+		return out, nil
+	}
+	if err := s.verify(&out); err != nil {
+		return out, err
+	}
+	if l.Kill > 0 {
+		out.Kills = &kills
+		return out, s.compare(acks, &out)
+	}
+	return out, nil
+}
+
+// killAtRandom kills settled l.Kill times over the run and starts it again.
+func (s *Stage) killAtRandom(ctx context.Context, l Load) int {
+	done := 0
+	for done < l.Kill {
+		mean := time.Duration(l.Seconds) * time.Second / time.Duration(l.Kill+1)
+		t := time.NewTimer(mean/4 + rand.N(mean))
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return done
+		case <-t.C:
+		}
+		s.KillHub()
+		done++
+		if err := s.StartHub(context.Background()); err != nil {
+			l.Tell("settled did not start again: " + err.Error())
+			return done
+		}
+	}
+	return done
+}
+
+// verify runs the offline check of shebaoctl over the data directory.
+func (s *Stage) verify(out *LoadResult) error {
+	r, err := ledger.Verify(s.path("ledger"), func(int64, int64) {})
+	if err != nil {
+		return err
+	}
+	out.Verify = "ok"
+	if !r.OK() {
+		out.Verify = strings.Join(r.Problems, "; ")
+	}
+	return nil
+}
+
+// compare opens the ledger once more and asks it for every payment that was
+// acknowledged: each must be posted with its receipt, and no notice twice.
+func (s *Stage) compare(acks []load.Ack, out *LoadResult) error {
+	n, err := ledger.Open(ledger.Config{Dir: s.path("ledger"), Region: regionNumber, Area: regionArea})
+	if err != nil {
+		return err
+	}
+	lost, doubled := 0, 0
+	paid := map[si.NoticeNo]si.PaymentID{}
+	for _, a := range acks {
+		p, ok := n.Payment(a.Payment)
+		if !ok || p.State != ledgerapi.PayPosted || p.Receipt != a.Receipt || p.Total != a.Amount {
+			lost++
+		}
+		if other, twice := paid[a.Notice]; twice && other != a.Payment {
+			doubled++
+		}
+		paid[a.Notice] = a.Payment
+	}
+	// What the ledger has beyond the acknowledged must be the unanswered only.
+	out.Lost, out.Doubled = &lost, &doubled
+	return n.Close()
+}
+
+// cpu is the processor time of settled and its HSM process so far.
+func (s *Stage) cpu() time.Duration {
+	s.mu.Lock()
+	list := []*process{s.settled, s.hsm}
+	s.mu.Unlock()
+	var sum time.Duration
+	for _, p := range list {
+		b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(p.cmd.Process.Pid), "stat"))
+		if err != nil {
+			continue
+		}
+		// Fields 14 and 15, in ticks of 10 ms, counted behind the name in brackets.
+		f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+		if len(f) > 13 {
+			user, _ := strconv.Atoi(f[11])
+			sys, _ := strconv.Atoi(f[12])
+			sum += time.Duration(user+sys) * 10 * time.Millisecond
+		}
+	}
+	return sum
+}
+
+// logSize is what settled says it has written to its log since it started.
+func (s *Stage) logSize() int64 {
+	u := url.URL{Scheme: "http", Host: addr(s.cfg.Ports.Admin), Path: "/metrics"}
+	resp, err := http.Get(u.String())
+	if err != nil {
+		return 0
+	}
+	defer func() { _ = resp.Body.Close() }()
+	var b bytes.Buffer
+	if _, err := b.ReadFrom(resp.Body); err != nil {
+		return 0
+	}
+	for line := range strings.Lines(b.String()) {
+		if v, ok := strings.CutPrefix(line, "shebao_ledger_log_bytes_total "); ok {
+			f, _ := strconv.ParseFloat(strings.TrimSpace(v), 64)
+			return int64(f)
+		}
+	}
+	return 0
+}
