@@ -30,7 +30,8 @@ const (
 const NoPerson = "NO_PERSON"
 
 // NoticeLine answers one line of a bulk issue: the notice and what it costs
-// today, or why there is none.
+// today, or why there is nothing to pay: NO_PERSON, NOT_FOUND (nothing is open),
+// DUE_PAID or DUE_HELD (all of today's notice is).
 type NoticeLine struct {
 	Line   int    `json:"line"` // of the file; the header is line 1
 	Notice string `json:"notice,omitempty"`
@@ -92,6 +93,7 @@ func (s *Server) issue(ctx context.Context, lines [][]string, first, days int, i
 		return nil, fmt.Errorf("lines from %d on: %w", first, err)
 	}
 	answers := make([]NoticeLine, len(lines))
+	made := make([]ledgerapi.Result, len(lines))
 	errs := make([]error, len(lines))
 	var wg sync.WaitGroup
 	for i, h := range hashes {
@@ -105,16 +107,7 @@ func (s *Server) issue(ctx context.Context, lines [][]string, first, days int, i
 		wg.Add(1)
 		s.cfg.Ledger.Submit(s.noticeOf(p.No, days), 0, func(r ledgerapi.Result, err error) {
 			defer wg.Done()
-			switch {
-			case err != nil:
-				errs[i] = err
-			case r.Notice == 0:
-				answers[i].Code = r.Code.String()
-				im.count(answers[i].Code, false)
-			default:
-				answers[i].Notice, answers[i].Total = r.Notice.String(), int64(r.Total)
-				im.count("", r.Code == ledgerapi.Exists)
-			}
+			made[i], errs[i] = r, err
 		})
 	}
 	wg.Wait()
@@ -122,8 +115,34 @@ func (s *Server) issue(ctx context.Context, lines [][]string, first, days int, i
 		if err != nil {
 			return nil, fmt.Errorf("line %d: the outcome is not known: %w; send the same file again", first+i, err)
 		}
+		if answers[i].Code == "" {
+			s.answerNotice(&answers[i], &made[i])
+			im.count(answers[i].Code, made[i].Code == ledgerapi.Exists)
+		}
 	}
 	return answers, nil
+}
+
+// answerNotice fills a line with the notice. One that was there already costs
+// what is open of it now, which the ledger's first answer does not know.
+func (s *Server) answerNotice(a *NoticeLine, r *ledgerapi.Result) {
+	if r.Notice == 0 {
+		a.Code = r.Code.String()
+		return
+	}
+	a.Notice, a.Total = r.Notice.String(), int64(r.Total)
+	if r.Code != ledgerapi.Exists {
+		return
+	}
+	v, _ := s.cfg.Register.NoticeByNo(r.Notice, si.DateOf(s.cfg.Now()))
+	a.Total = int64(v.Total)
+	switch {
+	case v.Total > 0:
+	case v.Held:
+		a.Code = ledgerapi.DueHeld.String()
+	default:
+		a.Code = ledgerapi.DuePaid.String()
+	}
 }
 
 // count files the outcome of one line.

@@ -80,6 +80,18 @@ func (n *node) Person(h si.Hash) (ledgerapi.Person, bool) {
 func (n *node) DuesOf(p si.PersonNo, _ si.BusinessDate) []ledgerapi.Due {
 	return []ledgerapi.Due{{Ref: ledgerapi.DueRef{ID: si.DueID(p), Amount: 100}, Fund: si.MedRes, Period: si.YearPeriod(2026), State: ledgerapi.DueOpen}}
 }
+func (n *node) NoticeByNo(no si.NoticeNo, _ si.BusinessDate) (ledgerapi.NoticeView, bool) {
+	v := ledgerapi.NoticeView{No: no}
+	switch serial := uint64(no) % 10_000_000_000; {
+	case serial == 1:
+		v.Paid = true
+	case serial == 2:
+		v.Held = true
+	default:
+		v.Total = si.Fen(serial) * 100
+	}
+	return v, true
+}
 func (n *node) Payment(si.PaymentID) (ledgerapi.Payment, bool) { return ledgerapi.Payment{}, false }
 
 // sealer hashes without a key.

@@ -36,6 +36,7 @@ type Register interface {
 	Person(si.Hash) (ledgerapi.Person, bool)
 	DuesOf(p si.PersonNo, on si.BusinessDate) []ledgerapi.Due
 	Payment(si.PaymentID) (ledgerapi.Payment, bool)
+	NoticeByNo(no si.NoticeNo, on si.BusinessDate) (ledgerapi.NoticeView, bool)
 }
 
 // Sealer hides personal data before it goes anywhere.
