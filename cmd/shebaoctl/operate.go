@@ -55,15 +55,46 @@ func done(w io.Writer, a operator.Answer) error {
 	return nil
 }
 
-func configCommand() *cobra.Command {
-	c := &cobra.Command{Use: "config", Short: "Business data in the ledger: bank profiles, rates, bank facts"}
-	c.AddCommand(configPutCommand(), configCheckCommand())
+// group makes a command that only holds others. A word that is none of them is
+// an error: a script with a slip in it must not go on.
+func group(use, short string, sub ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{
+		Use: use, Short: short, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	c.AddCommand(sub...)
 	return c
+}
+
+// one asks for exactly one argument and calls it by its name.
+func one(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch len(args) {
+		case 0:
+			return fmt.Errorf("%s is missing: %s", what, cmd.UseLine())
+		case 1:
+			return nil
+		}
+		return fmt.Errorf("one %s at a time: %s", what, cmd.UseLine())
+	}
+}
+
+// required names the flags without which the command means nothing.
+func required(c *cobra.Command, flags ...string) {
+	for _, f := range flags {
+		if err := c.MarkFlagRequired(f); err != nil {
+			panic("shebaoctl: " + err.Error()) // a flag that this command does not have
+		}
+	}
+}
+
+func configCommand() *cobra.Command {
+	return group("config", "Business data in the ledger: bank profiles, rates, bank facts", configPutCommand(), configCheckCommand())
 }
 
 func configPutCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use: "put PATH", Args: cobra.ExactArgs(1),
+		Use: "put PATH", Args: one("PATH"),
 		Short: "Puts a new version of business data; two persons stand behind it",
 		Long: `Puts a new version of business data into the ledger. PATH is a file, or for a
 bank profile the folder with spec.json and rules.yaml.`,
@@ -74,6 +105,7 @@ bank profile the folder with spec.json and rules.yaml.`,
 	from := c.Flags().String("from", time.Now().Format("2006-01-02"), "first day in force")
 	maker := c.Flags().Uint32("maker", 0, "user number of the person who made it")
 	checker := c.Flags().Uint32("checker", 0, "user number of the person who checked it")
+	required(c, "kind", "name", "maker", "checker")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		body, err := configBody(*kind, args[0])
 		if err != nil {
@@ -97,7 +129,7 @@ func configBody(kind, path string) ([]byte, error) {
 	if kind != "bank-profile" {
 		b, err := os.ReadFile(path) // #nosec G304 -- the operator names the file
 		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", path, err)
+			return nil, fmt.Errorf("business data: %w", err)
 		}
 		return b, nil
 	}
@@ -135,22 +167,22 @@ func checkProfile(w io.Writer, dir string) error {
 
 func configCheckCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "check DIR", Args: cobra.ExactArgs(1), Short: "Checks a bank profile without a node",
+		Use: "check DIR", Args: one("DIR"), Short: "Checks a bank profile without a node",
 		RunE: func(cmd *cobra.Command, args []string) error { return checkProfile(cmd.OutOrStdout(), args[0]) },
 	}
 }
 
 func checkProfileCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "check-profile DIR", Args: cobra.ExactArgs(1), Short: "Checks a bank profile: names file, line and rule of each mistake",
+		Use: "check-profile DIR", Args: one("DIR"), Short: "Checks a bank profile: names file, line and rule of each mistake",
 		RunE: func(cmd *cobra.Command, args []string) error { return checkProfile(cmd.OutOrStdout(), args[0]) },
 	}
 }
 
 func importCommand() *cobra.Command {
-	c := &cobra.Command{Use: "import", Short: "Persons and cards from CSV files; the HSM process seals them first"}
+	c := group("import", "Persons and cards from CSV files; the HSM process seals them first")
 	for _, what := range []string{"persons", "cards"} {
-		sub := &cobra.Command{Use: what + " FILE", Args: cobra.ExactArgs(1), Short: "Imports " + what + " (columns: docs/format/import.md)"}
+		sub := &cobra.Command{Use: what + " FILE", Args: one("FILE"), Short: "Imports " + what + " (columns: docs/format/import.md)"}
 		socket := socketFlag(sub)
 		sub.RunE = func(cmd *cobra.Command, args []string) error {
 			return upload(cmd, *socket, "/v1/import/"+what, nil, args[0])
@@ -162,7 +194,7 @@ func importCommand() *cobra.Command {
 
 func assessCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use: "assess FILE", Args: cobra.ExactArgs(1),
+		Use: "assess FILE", Args: one("FILE"),
 		Short: "Makes dues for the persons of a file of contribution bases",
 	}
 	socket := socketFlag(c)
@@ -173,6 +205,7 @@ func assessCommand() *cobra.Command {
 		{"use", "column of the file: grade or base"},
 	} {
 		names[strings.ReplaceAll(f[0], "-", "_")] = c.Flags().String(f[0], "", f[1])
+		required(c, f[0])
 	}
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		q := url.Values{}
@@ -188,7 +221,7 @@ func assessCommand() *cobra.Command {
 func upload(cmd *cobra.Command, socket, path string, q url.Values, file string) error {
 	f, err := os.Open(file) // #nosec G304 -- the operator names the file
 	if err != nil {
-		return fmt.Errorf("open %s: %w", file, err)
+		return fmt.Errorf("file to upload: %w", err)
 	}
 	defer func() { _ = f.Close() }()
 	bar := progressbar.NewOptions(-1, progressbar.OptionSetWriter(cmd.ErrOrStderr()),
@@ -211,7 +244,6 @@ func upload(cmd *cobra.Command, socket, path string, q url.Values, file string) 
 }
 
 func terminalCommand() *cobra.Command {
-	c := &cobra.Command{Use: "terminal", Short: "Terminals in the ledger"}
 	put := &cobra.Command{Use: "put", Args: cobra.NoArgs, Short: "Writes a terminal's record: bank, outlet, certificate, state"}
 	socket := socketFlag(put)
 	number := put.Flags().Uint32("number", 0, "terminal number")
@@ -222,7 +254,7 @@ func terminalCommand() *cobra.Command {
 	put.RunE = func(cmd *cobra.Command, _ []string) error {
 		b, err := os.ReadFile(*cert)
 		if err != nil {
-			return fmt.Errorf("read the certificate: %w", err)
+			return fmt.Errorf("certificate: %w", err)
 		}
 		block, _ := pem.Decode(b)
 		if block == nil || block.Type != "CERTIFICATE" {
@@ -239,8 +271,8 @@ func terminalCommand() *cobra.Command {
 		}
 		return done(cmd.OutOrStdout(), a)
 	}
-	c.AddCommand(put)
-	return c
+	required(put, "number", "bank", "outlet", "cert")
+	return group("terminal", "Terminals in the ledger", put)
 }
 
 // idNumber reads an ID number from standard input: on a command line every
@@ -250,7 +282,20 @@ func idNumber(r io.Reader) (string, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", fmt.Errorf("read the ID number: %w", err)
 	}
-	return strings.TrimSpace(line), nil
+	if line = strings.TrimSpace(line); line == "" {
+		return "", errors.New("the ID number is missing: it is read from standard input")
+	}
+	return line, nil
+}
+
+// atTerminal tells whether somebody sits before r.
+func atTerminal(r io.Reader) bool {
+	f, ok := r.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 func noticeCommand() *cobra.Command {
@@ -261,6 +306,9 @@ func noticeCommand() *cobra.Command {
 	socket := socketFlag(c)
 	days := c.Flags().Int("days", 30, "valid for so many days")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
+		if atTerminal(cmd.InOrStdin()) {
+			_, _ = fmt.Fprint(cmd.ErrOrStderr(), "ID number: ")
+		}
 		id, err := idNumber(cmd.InOrStdin())
 		if err != nil {
 			return err

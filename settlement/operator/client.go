@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -44,7 +45,7 @@ func (c *Client) call(ctx context.Context, method, path string, body io.Reader) 
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("operator: the node does not answer on its socket; is settled running? %w", err)
+		return nil, unreachable(err)
 	}
 	if resp.StatusCode == http.StatusOK {
 		return resp, nil
@@ -55,6 +56,21 @@ func (c *Client) call(ctx context.Context, method, path string, body io.Reader) 
 	}
 	_ = json.NewDecoder(io.LimitReader(resp.Body, MaxRequest)).Decode(&why)
 	return nil, &RefusedError{resp.StatusCode, why.Error}
+}
+
+// unreachable says why the node was not reached, without the URL, which names no
+// place that a person knows.
+func unreachable(err error) error {
+	if u := (*url.Error)(nil); errors.As(err, &u) {
+		err = u.Err
+	}
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("operator: no answer was waited for; the outcome is not known: %w", err)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("operator: only the node's own user and root may open its socket: %w", err)
+	}
+	return fmt.Errorf("operator: the node does not answer on its socket; is settled running? %w", err)
 }
 
 // Ask sends one JSON request (nil for a GET) and reads one JSON answer.

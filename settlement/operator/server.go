@@ -66,8 +66,6 @@ type Status struct {
 	Head    string            `json:"head"`
 	Pending int               `json:"pending"`
 	Banks   map[string]string `json:"banks"`
-	Persons int               `json:"persons"`
-	Open    int               `json:"open_dues"`
 }
 
 // Outcome is the last line of an import.
