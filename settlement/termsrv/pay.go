@@ -210,6 +210,9 @@ func (s *Server) closePayment(ctx context.Context, in *paymentIn) (termapi.Payme
 	if f != nil {
 		return termapi.PaymentState{}, f
 	}
+	if _, known := s.cfg.Records.Payment(id); !known && !s.guard.of(caller(ctx)).closes.AllowN(s.cfg.Now(), 1) {
+		return termapi.PaymentState{}, problem(http.StatusTooManyRequests, termapi.ErrTooMany, "too many ids closed by this terminal; ask again later")
+	}
 	if err := s.cfg.Payments.Close(ctx, id); err != nil {
 		return termapi.PaymentState{}, errOf(err)
 	}

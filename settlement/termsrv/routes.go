@@ -81,6 +81,13 @@ func (s *Server) journal(ctx context.Context, in *bodyIn[termapi.JournalBatch]) 
 	if len(in.Body.Records) > 500 {
 		return termapi.JournalAck{}, problem(http.StatusBadRequest, termapi.ErrForm, "at most 500 records at a time")
 	}
+	size := 0
+	for _, r := range in.Body.Records {
+		size += len(r)
+	}
+	if !s.guard.of(caller(ctx)).journal.AllowN(s.cfg.Now(), size) {
+		return termapi.JournalAck{}, problem(http.StatusTooManyRequests, termapi.ErrTooMany, "too much journal from this terminal; go on later")
+	}
 	head, err := s.cfg.Journal(caller(ctx), in.Body.First, in.Body.Records)
 	if err != nil {
 		return termapi.JournalAck{}, problem(http.StatusConflict, termapi.ErrForm, "the records do not follow those held here")

@@ -10,7 +10,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
-	"golang.org/x/time/rate"
 
 	"github.com/shebao-pay/shebao/settlement/engine"
 	"github.com/shebao-pay/shebao/si"
@@ -38,6 +37,16 @@ const (
 	// presses a few buttons a minute, the program behind them asks a few calls.
 	CallsPerSecond = 50
 	CallBurst      = 200
+	// ClosesPerSecond and CloseBurst bound the ids that one terminal may have
+	// closed: each stays in the ledger. It asks for one at a time, for as many
+	// after an outage as it may leave open.
+	ClosesPerSecond = 1
+	CloseBurst      = 256
+	// JournalPerSecond and JournalBurst bound what one terminal may upload, in
+	// bytes: 700 MB a day, far above what citizens can make it write, and what
+	// gathered in an outage at once.
+	JournalPerSecond = 8 << 10
+	JournalBurst     = 8 << 20
 )
 
 // Bank is the money side's way to a card's bank.
@@ -128,7 +137,7 @@ func New(cfg Config) *Server {
 	s := &Server{cfg: cfg, mux: http.NewServeMux()}
 	s.sessions.byID = map[sessionID]*session{}
 	s.guard.wrong, s.guard.asking = map[si.Hash]int{}, map[si.Hash]int{}
-	s.guard.calls = map[si.Terminal]*rate.Limiter{}
+	s.guard.terminals = map[si.Terminal]*allowance{}
 	hc := huma.DefaultConfig("shebao terminal API", "1.0.0")
 	hc.OpenAPIPath, hc.DocsPath, hc.SchemasPath = "", "", ""
 	hc.CreateHooks = nil // no $schema links: bodies are exactly si/termapi
@@ -150,7 +159,7 @@ func (s *Server) Handler() http.Handler {
 			return
 		}
 		t, p := s.identify(r)
-		if p == nil && !s.guard.allow(t, s.cfg.Now()) {
+		if p == nil && !s.guard.of(t).calls.AllowN(s.cfg.Now(), 1) {
 			p = problem(http.StatusTooManyRequests, termapi.ErrTooMany, "too many calls from this terminal; wait a second")
 		}
 		if p == nil {

@@ -97,26 +97,35 @@ func (ss *sessions) end(id sessionID) {
 	delete(ss.byID, id)
 }
 
-// guard counts wrong PINs per card and day and calls per terminal, in memory:
+// guard counts wrong PINs per card and day, and what terminals ask, in memory:
 // the bank's own counter is the truth, this one only saves it from a flood.
 type guard struct {
 	mu     sync.Mutex
 	day    si.BusinessDate
 	wrong  map[si.Hash]int
 	asking map[si.Hash]int // calls under way
-	calls  map[si.Terminal]*rate.Limiter
+	// Of each terminal on record, so their number is that of the fleet.
+	terminals map[si.Terminal]*allowance
 }
 
-// allow takes one call from the terminal's allowance.
-func (g *guard) allow(t si.Terminal, now time.Time) bool {
+// allowance is what one terminal may do in a time. It bounds what a stolen
+// certificate costs: calls, ids closed for ever in the ledger, and journal on
+// this node's disk.
+type allowance struct{ calls, closes, journal *rate.Limiter }
+
+func (g *guard) of(t si.Terminal) *allowance {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	l, ok := g.calls[t]
+	a, ok := g.terminals[t]
 	if !ok {
-		l = rate.NewLimiter(CallsPerSecond, CallBurst)
-		g.calls[t] = l
+		a = &allowance{
+			calls:   rate.NewLimiter(CallsPerSecond, CallBurst),
+			closes:  rate.NewLimiter(ClosesPerSecond, CloseBurst),
+			journal: rate.NewLimiter(JournalPerSecond, JournalBurst),
+		}
+		g.terminals[t] = a
 	}
-	return l.AllowN(now, 1)
+	return a
 }
 
 func (g *guard) roll(now time.Time) {

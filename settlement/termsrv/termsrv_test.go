@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/shebao-pay/shebao/settlement/engine"
 	"github.com/shebao-pay/shebao/si"
 	"github.com/shebao-pay/shebao/si/hsmapi"
@@ -394,10 +396,12 @@ func TestMarks(t *testing.T) {
 	id := func(n int) si.PaymentID {
 		return si.PaymentID{0: 1, 12: byte(n >> 24), 13: byte(n >> 16), 14: byte(n >> 8), 15: byte(n)}
 	}
-	for n := range marksKept {
-		if again, f := m.mark(id(n), bodyHash{}, now); again || f != nil {
-			t.Fatalf("payment %d: again %v, %v", n, again, f)
-		}
+	m.mark(id(0), bodyHash{}, now)
+	for n := range marksKept - 1 {
+		m.now[id(n)] = bodyHash{}
+	}
+	if again, f := m.mark(id(marksKept-1), bodyHash{}, now); again || f != nil {
+		t.Errorf("at the bound: again %v, %v", again, f)
 	}
 	if _, f := m.mark(id(marksKept), bodyHash{}, now); f == nil || f.Code != termapi.ErrTooMany {
 		t.Errorf("one past the bound: got %v, want %s", f, termapi.ErrTooMany)
@@ -590,6 +594,52 @@ func TestRateLimitPerTerminal(t *testing.T) {
 	}
 	if code, _ := f.call(2, "POST", "/v1/heartbeat", termapi.Heartbeat{}, nil); code != 200 {
 		t.Errorf("another terminal: got %d, want 200", code)
+	}
+}
+
+// TestOneTerminalIsBounded holds what a stolen certificate can make this node
+// keep: ids closed for ever, and journal.
+func TestOneTerminalIsBounded(t *testing.T) {
+	f := newFake(t)
+	for n := range 3 {
+		f.server.guard.of(si.Terminal(n)).calls = rate.NewLimiter(rate.Inf, 0)
+	}
+	shut := func(terminal int, id si.PaymentID) (int, string) {
+		code, p := f.call(terminal, "POST", "/v1/payments/"+id.String()+"/close", nil, nil)
+		return code, p.Code
+	}
+	for n := range CloseBurst {
+		if code, why := shut(1, si.NewPaymentID(f.now)); code != 200 {
+			t.Fatalf("close %d: got %d %s", n+1, code, why)
+		}
+	}
+	if code, why := shut(1, si.NewPaymentID(f.now)); code != 429 || why != termapi.ErrTooMany {
+		t.Errorf("one close past the burst: got %d %s, want 429", code, why)
+	}
+	known := si.NewPaymentID(f.now)
+	f.known[known] = ledgerapi.Payment{ID: known, Terminal: 1, State: ledgerapi.PayPosted}
+	for terminal, id := range map[int]si.PaymentID{1: known, 2: si.NewPaymentID(f.now)} {
+		if code, why := shut(terminal, id); code != 200 {
+			t.Errorf("terminal %d, another id: got %d %s, want 200", terminal, code, why)
+		}
+	}
+	f.now = f.now.Add(time.Second)
+	if code, why := shut(1, si.NewPaymentID(f.now)); code != 200 {
+		t.Errorf("a second later: got %d %s, want 200", code, why)
+	}
+
+	const part = 512 << 10
+	upload := func(size int) (int, string) {
+		code, p := f.call(1, "POST", "/v1/journal", termapi.JournalBatch{First: 1, Records: [][]byte{make([]byte, size)}}, nil)
+		return code, p.Code
+	}
+	for n := range JournalBurst / part {
+		if code, why := upload(part); code != 200 {
+			t.Fatalf("upload %d: got %d %s", n+1, code, why)
+		}
+	}
+	if code, why := upload(1); code != 429 || why != termapi.ErrTooMany {
+		t.Errorf("one byte past the burst: got %d %s, want 429", code, why)
 	}
 }
 
