@@ -55,7 +55,7 @@ var siblings = map[string][]string{
 	"cardauth/hsm":      {"cardauth/softhsm"},
 
 	"settlement/bankmsg":           {"settlement/profile"},
-	"settlement/engine":            {"settlement/bankmsg", "settlement/profile"},
+	"settlement/engine":            {"settlement/bankmsg", "settlement/day", "settlement/profile"},
 	"settlement/banklink":          {"settlement/bankmsg", "settlement/profile"},
 	"settlement/banklink/linktest": {"settlement/bankmsg", "settlement/profile"},
 	"settlement/acceptor":          {"settlement/bankmsg", "settlement/profile"},

@@ -3,8 +3,8 @@ package engine
 import (
 	"time"
 
+	"github.com/shebao-pay/shebao/settlement/day"
 	"github.com/shebao-pay/shebao/settlement/profile"
-	"github.com/shebao-pay/shebao/si"
 	"github.com/shebao-pay/shebao/si/ledgerapi"
 )
 
@@ -53,7 +53,7 @@ func (e *Engine) annotate(p *payment) {
 
 // queue lines a durable attempt up for its link.
 func (e *Engine) queue(p *payment) {
-	if !p.bank.prof.CrossDaySend && bankDay(p.bank.prof, e.now) != bankDay(p.bank.prof, p.made) {
+	if !p.bank.prof.CrossDaySend && day.Open(e.now, p.bank.prof.CutoverAt) != day.Open(p.made, p.bank.prof.CutoverAt) {
 		e.fire(p, CrossDay)
 		return
 	}
@@ -65,17 +65,6 @@ func (e *Engine) queue(p *payment) {
 	}
 	l.list = append(l.list, p)
 	e.pump(p.bank, key)
-}
-
-// bankDay is the bank's settlement date at t by its announced cutover time.
-func bankDay(prof *profile.Profile, t time.Time) si.BusinessDate {
-	d := si.DateOf(t)
-	c := t.In(si.China)
-	ofDay := time.Duration(c.Hour())*time.Hour + time.Duration(c.Minute())*time.Minute + time.Duration(c.Second())*time.Second
-	if prof.CutoverAt > 0 && ofDay >= prof.CutoverAt {
-		d++
-	}
-	return d
 }
 
 // line is the reversals that wait for one link, or for any link of a CUPS bank.
