@@ -29,18 +29,19 @@ var (
 type importing struct {
 	s     *Server
 	w     http.ResponseWriter
+	body  io.Reader
 	slots chan struct{}
 	wg    sync.WaitGroup
 	mu    sync.Mutex
 	out   Outcome
 }
 
-func (s *Server) begin(w http.ResponseWriter) *importing {
+func (s *Server) begin(w http.ResponseWriter, r *http.Request) *importing {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	// Progress is written while the upload is still being read. Only HTTP/1
 	// servers know the switch; without it the answer would wait for the end.
 	_ = http.NewResponseController(w).EnableFullDuplex()
-	return &importing{s: s, w: w, slots: make(chan struct{}, inFlight), out: Outcome{Codes: map[string]int{}}}
+	return &importing{s: s, w: w, body: r.Body, slots: make(chan struct{}, inFlight), out: Outcome{Codes: map[string]int{}}}
 }
 
 // submit sends one command that stands for weight lines.
@@ -93,6 +94,10 @@ func (im *importing) finish(err error) {
 		im.out.Error = err.Error()
 	}
 	im.out.OK = im.out.Error == "" && im.out.Refused == 0
+	// An upload that was refused in its middle is read to its end: in full duplex
+	// the server would otherwise meet the rest as the next request, and the
+	// client would lose the answer while it still writes.
+	_, _ = io.Copy(io.Discard, im.body) // a peer that is gone has no rest
 	_ = json.NewEncoder(im.w).Encode(im.out)
 }
 
@@ -147,7 +152,7 @@ func idOf(kind string, parts ...[]byte) si.PaymentID {
 }
 
 func (s *Server) importPersons(w http.ResponseWriter, r *http.Request) {
-	im := s.begin(w)
+	im := s.begin(w, r)
 	im.finish(batches(r.Body, PersonColumns, hsmapi.MaxPersons, func(lines [][]string, first int) error {
 		recs := make([]hsmapi.PersonRecord, len(lines))
 		cmds := make([]ledgerapi.PutPerson, len(lines))
@@ -216,7 +221,7 @@ func personOf(l []string, rec *hsmapi.PersonRecord, c *ledgerapi.PutPerson) erro
 }
 
 func (s *Server) importCards(w http.ResponseWriter, r *http.Request) {
-	im := s.begin(w)
+	im := s.begin(w, r)
 	im.finish(batches(r.Body, CardColumns, hsmapi.MaxPersons, func(lines [][]string, first int) error {
 		recs := make([]hsmapi.CardRecord, len(lines))
 		cmds := make([]ledgerapi.PutCard, len(lines))
@@ -274,7 +279,7 @@ func (s *Server) assess(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	im := s.begin(w)
+	im := s.begin(w, r)
 	im.finish(batches(r.Body, BaseColumns, ledgerapi.MaxAssess, func(lines [][]string, first int) error {
 		c := tmpl
 		if err := s.items(r.Context(), lines, first, column, &c); err != nil {

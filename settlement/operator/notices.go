@@ -64,7 +64,7 @@ func (s *Server) notices(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	im := s.begin(w)
+	im := s.begin(w, r)
 	out := json.NewEncoder(w)
 	im.finish(batches(r.Body, NoticeColumns, hsmapi.MaxPersons, func(lines [][]string, first int) error {
 		answers, err := s.issue(r.Context(), lines, first, days, im)
