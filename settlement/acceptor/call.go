@@ -2,8 +2,6 @@ package acceptor
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 
 	"github.com/shebao-pay/shebao/settlement/bankmsg"
@@ -213,15 +211,7 @@ func (c *conn) inquire(r *request) {
 		return
 	}
 	today := si.DateOf(c.s.cfg.Now()) // a paper of this day, whatever date is open
-	c.submit(r, ledgerapi.Notice{ID: noticeID(p.No, today), Person: p.No, Date: today, ValidUntil: today + noticeDays}, (*request).noticed)
-}
-
-// noticeID is the same for every inquiry about a person on one day.
-func noticeID(p si.PersonNo, on si.BusinessDate) si.PaymentID {
-	sum := sha256.Sum256(binary.LittleEndian.AppendUint16(binary.LittleEndian.AppendUint32([]byte("notice"), uint32(p)), uint16(on)))
-	var id si.PaymentID
-	copy(id[6:], sum[:])
-	return id
+	c.submit(r, ledgerapi.Notice{ID: si.NewPaymentID(c.s.cfg.Now()), Person: p.No, Date: today, ValidUntil: today + noticeDays}, (*request).noticed)
 }
 
 // noticed answers with the notice that was made or found.

@@ -40,15 +40,20 @@ type NoticeLine struct {
 }
 
 // noticeOf is the command for a person's notice of today: the same for every
-// request of one day.
+// request of one day, until there is something else to pay.
 func (s *Server) noticeOf(p si.PersonNo, days int) ledgerapi.Notice {
 	if days < 1 || days > maxNoticeDays {
 		days = defaultNoticeDays
 	}
 	today := si.DateOf(s.cfg.Now())
-	no := []byte{byte(p), byte(p >> 8), byte(p >> 16), byte(p >> 24)}
+	key := fmt.Appendf(nil, "%d|%s", p, today)
+	for _, d := range s.cfg.Register.DuesOf(p, today) {
+		if d.State == ledgerapi.DueOpen {
+			key = fmt.Appendf(key, "|%d", d.Ref.ID)
+		}
+	}
 	return ledgerapi.Notice{
-		ID: idOf("notice", no, []byte(today.String())), Person: p, Date: today, ValidUntil: today + si.BusinessDate(days),
+		ID: idOf("notice", key), Person: p, Date: today, ValidUntil: today + si.BusinessDate(days),
 	}
 }
 

@@ -58,6 +58,12 @@ type LoadResult struct {
 	Faults  []string          `json:"faults,omitempty"`
 }
 
+// refillTries with refillPause between them outlast any start of settled.
+const (
+	refillTries = 60
+	refillPause = 500 * time.Millisecond
+)
+
 // supply keeps notices ready.
 type supply struct {
 	s    *Stage
@@ -71,6 +77,7 @@ type supply struct {
 	busy    bool
 	low     int
 	done    bool
+	newest  si.NoticeNo // the highest number given out: numbers only rise
 }
 
 // Next gives a notice that nobody has paid.
@@ -82,7 +89,7 @@ func (p *supply) Next() (si.NoticeNo, si.Fen, bool) {
 		p.mu.Unlock()
 		return si.NewNoticeNo(regionArea, 26, n), 51_000, true
 	}
-	if !p.busy && !p.done && len(p.ready) < p.low {
+	if !p.busy && !p.done && len(p.ready) < max(1, p.low) {
 		p.busy = true
 		go p.refill()
 	}
@@ -112,15 +119,24 @@ func (p *supply) fill(ctx context.Context) error {
 		}
 		csv.WriteString(r.IDNumber + "\n")
 	}
+	last := si.NoticeNo(0)
 	_, err := p.s.Operator.Notices(ctx, 30, &csv, func(l operator.NoticeLine) {
 		no, err := si.ParseNoticeNo(l.Notice)
 		if err != nil || l.Total == 0 {
 			return
 		}
 		p.mu.Lock()
-		p.ready = append(p.ready, load.Ack{Notice: no, Amount: si.Fen(l.Total)})
-		p.mu.Unlock()
+		defer p.mu.Unlock()
+		if no <= p.newest { // given out before
+			return
+		}
+		p.ready, last = append(p.ready, load.Ack{Notice: no, Amount: si.Fen(l.Total)}), max(last, no)
 	})
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err == nil {
+		p.newest = max(p.newest, last)
+	}
 	return err
 }
 
@@ -131,9 +147,16 @@ func (p *supply) refill() {
 	p.refills++
 	year := strconv.Itoa(2026 + p.refills)
 	p.mu.Unlock()
-	err := p.s.assessYear(ctx, year)
-	if err == nil {
-		err = p.fill(ctx)
+	// A node that is killed in the middle is asked again when it is back: both
+	// steps change nothing that is there already.
+	var err error
+	for try := 0; try < refillTries; try++ {
+		if err = p.s.assessYear(ctx, year); err == nil {
+			if err = p.fill(ctx); err == nil {
+				break
+			}
+		}
+		time.Sleep(refillPause)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -156,8 +179,12 @@ func (s *Stage) assessYear(ctx context.Context, year string) error {
 	for _, ptype := range []string{"RESIDENT", "STUDENT"} {
 		q := dues("MED_RES", ptype, year, "year", year+"-12-31", "base")
 		q.Set("rates", strconv.Itoa(int(s.rates)))
-		if _, err := s.Operator.Upload(ctx, "/v1/assess", q, bytes.NewReader(csv.Bytes()), func(int) {}); err != nil {
+		o, err := s.Operator.Upload(ctx, "/v1/assess", q, bytes.NewReader(csv.Bytes()), func(int) {})
+		if err != nil {
 			return err
+		}
+		if !o.OK {
+			return fmt.Errorf("stage: dues of %s: %d lines refused: %v", year, o.Refused, o.Codes)
 		}
 	}
 	return nil
@@ -187,8 +214,7 @@ func (s *Stage) Load(ctx context.Context, l Load) (LoadResult, error) {
 	defer stopKilling()
 	killed := make(chan int, 1)
 	go func() { killed <- s.killAtRandom(killing, l) }()
-	cpu := s.cpu()
-	logs := s.logSize()
+	cpu, logs := s.spent()
 	rep, err := load.Run(ctx, load.Config{
 		Addr: addr(port), Profile: p, Keys: s.keys.bank(p), Links: l.Links, InFlight: l.InFlight, Rate: l.Rate,
 		Duration: time.Duration(l.Seconds) * time.Second, Next: sup.Next, NoReceipts: sup.null, Grace: startTime,
@@ -201,10 +227,10 @@ func (s *Stage) Load(ctx context.Context, l Load) (LoadResult, error) {
 			mu.Unlock()
 		},
 	})
-	cpu = s.cpu() - cpu
-	logs = s.logSize() - logs
 	stopKilling()
 	kills := <-killed
+	cpuEnd, logsEnd := s.spent()
+	cpu, logs = cpuEnd-cpu, logsEnd-logs
 	if err != nil {
 		return LoadResult{}, err
 	}
@@ -246,6 +272,7 @@ func (s *Stage) killAtRandom(ctx context.Context, l Load) int {
 			return done
 		case <-t.C:
 		}
+		s.mourn()
 		s.KillHub()
 		done++
 		if err := s.StartHub(context.Background()); err != nil {
@@ -293,11 +320,26 @@ func (s *Stage) compare(acks []load.Ack, out *LoadResult) error {
 	return n.Close()
 }
 
-// cpu is the processor time of settled and its HSM process so far.
-func (s *Stage) cpu() time.Duration {
+// spent is the processor time and the log bytes of settled and its HSM process
+// so far, those of killed ones included.
+func (s *Stage) spent() (cpu time.Duration, logBytes int64) {
 	s.mu.Lock()
-	list := []*process{s.settled, s.hsm}
+	cpu, logBytes = s.deadCPU, s.deadLog
 	s.mu.Unlock()
+	return cpu + s.cpu(s.settled, s.hsm), logBytes + s.logSize()
+}
+
+// mourn adds what settled has spent before it is killed.
+func (s *Stage) mourn() {
+	cpu, logs := s.cpu(s.settled), s.logSize()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.deadCPU += cpu
+	s.deadLog += logs
+}
+
+// cpu is the processor time of programs so far.
+func (s *Stage) cpu(list ...*process) time.Duration {
 	var sum time.Duration
 	for _, p := range list {
 		b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(p.cmd.Process.Pid), "stat"))
