@@ -150,8 +150,10 @@ type Stage struct {
 	Operator *operator.Client
 
 	mu        sync.Mutex
-	settled   *process
 	hsm       *process
+	settled   *process
+	deadCPU   time.Duration // of killed hubs
+	deadLog   int64
 	terminald *process
 	inserted  string
 	states    map[string]chipcard.State
@@ -304,29 +306,38 @@ func (s *Stage) writeProfile(code string, spec, rules []byte) error {
 // hubName is the name in the hub's certificate.
 const hubName = "hub.shebao.demo"
 
-// startBanks opens the four bank hosts with an account behind every card.
+// startBanks opens the four bank hosts.
 func (s *Stage) startBanks(context.Context) error {
-	accounts := map[string][]bankhost.Account{}
-	listed := map[string]bool{}
-	for _, c := range s.Cards {
-		accounts[c.Bank] = append(accounts[c.Bank], bankhost.Account{PAN: c.Person.PAN, PIN: c.PIN, Balance: c.Balance})
-		listed[c.Person.PAN] = true
-	}
 	for _, p := range s.Profiles {
-		h, err := bankhost.New(bankhost.Config{
-			Profile: p, Keys: s.keys.bank(p), Accounts: accounts[p.Code], Addr: addr(s.cfg.Ports.Banks[p.Code]),
-			StateFile: s.path("bank-" + p.Code + ".jsonl"), Script: s.script,
-		})
-		if err != nil {
+		if err := s.startBank(p); err != nil {
 			return err
 		}
-		if err := h.Start(); err != nil {
-			return err
-		}
-		s.Banks[p.Code] = h
-		s.onStop(func() { _ = h.Close() })
 	}
 	s.cfg.Tell("four bank hosts answer")
+	return nil
+}
+
+// startBank opens a bank host with an account behind every card of the bank. It
+// finds what an earlier one has booked.
+func (s *Stage) startBank(p *profile.Profile) error {
+	var accounts []bankhost.Account
+	for _, c := range s.Cards {
+		if c.Bank == p.Code {
+			accounts = append(accounts, bankhost.Account{PAN: c.Person.PAN, PIN: c.PIN, Balance: c.Balance})
+		}
+	}
+	h, err := bankhost.New(bankhost.Config{
+		Profile: p, Keys: s.keys.bank(p), Accounts: accounts, Addr: addr(s.cfg.Ports.Banks[p.Code]),
+		StateFile: s.path("bank-" + p.Code + ".jsonl"), Script: s.script,
+	})
+	if err != nil {
+		return err
+	}
+	if err := h.Start(); err != nil {
+		return err
+	}
+	s.Banks[p.Code] = h
+	s.onStop(func() { _ = h.Close() })
 	return nil
 }
 
