@@ -114,12 +114,16 @@ func hub() error {
 	if err != nil {
 		return err
 	}
-	node, err := ledger.Open(ledger.Config{Dir: filepath.Join(dir, "ledger"), Region: 1, Area: 330110,
-		NullState: os.Getenv(envNull) != "", MinFree: 1})
+	persons, err := strconv.Atoi(os.Getenv(envPersons))
 	if err != nil {
 		return err
 	}
-	persons, err := strconv.Atoi(os.Getenv(envPersons))
+	segment := int64(0) // the default
+	if persons < 100_000 {
+		segment = 1 << 20 // a test does not fill more
+	}
+	node, err := ledger.Open(ledger.Config{Dir: filepath.Join(dir, "ledger"), Region: 1, Area: 330110,
+		NullState: os.Getenv(envNull) != "", MinFree: 1, Segment: segment})
 	if err != nil {
 		return err
 	}

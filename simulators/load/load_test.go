@@ -114,7 +114,7 @@ func compare(t *testing.T, dir string, list []Ack, persons int) {
 // TestKilledHub kills the hub twice in the middle and starts it again: every
 // payment gets its answer, none two receipts, and the ledger has them all.
 func TestKilledHub(t *testing.T) {
-	const persons = 40_000
+	const persons = 12_000
 	w := newWorld(t, persons)
 	supply, got := &notices{most: persons}, &acks{}
 	cfg := w.config(4, 8)
