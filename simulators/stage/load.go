@@ -119,7 +119,6 @@ func (p *supply) fill(ctx context.Context) error {
 		}
 		csv.WriteString(r.IDNumber + "\n")
 	}
-	last := si.NoticeNo(0)
 	_, err := p.s.Operator.Notices(ctx, 30, &csv, func(l operator.NoticeLine) {
 		no, err := si.ParseNoticeNo(l.Notice)
 		if err != nil || l.Total == 0 {
@@ -130,13 +129,8 @@ func (p *supply) fill(ctx context.Context) error {
 		if no <= p.newest { // given out before
 			return
 		}
-		p.ready, last = append(p.ready, load.Ack{Notice: no, Amount: si.Fen(l.Total)}), max(last, no)
+		p.ready, p.newest = append(p.ready, load.Ack{Notice: no, Amount: si.Fen(l.Total)}), no
 	})
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if err == nil {
-		p.newest = max(p.newest, last)
-	}
 	return err
 }
 
