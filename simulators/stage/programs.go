@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/url"
@@ -23,27 +24,36 @@ import (
 	"github.com/shebao-pay/shebao/simulators/vpcd"
 )
 
-var hsmFile = template.Must(template.New("hsm").Parse(`# The HSM process of this demo. Test keys only.
-socket: {{.Dir}}/hsm.sock
-key_store: {{.Dir}}/keystore
-passphrase_file: {{.Dir}}/passphrase
+// nodeFile begins the template of a node file. quote writes a string as YAML
+// reads it back whatever is in it: a folder may have any name.
+func nodeFile(name string) *template.Template {
+	return template.New(name).Funcs(template.FuncMap{"quote": func(parts ...string) (string, error) {
+		b, err := json.Marshal(strings.Join(parts, "")) // a JSON string is a YAML string
+		return string(b), err
+	}})
+}
+
+var hsmFile = template.Must(nodeFile("hsm").Parse(`# The HSM process of this demo. Test keys only.
+socket: {{quote .Dir "/hsm.sock"}}
+key_store: {{quote .Dir "/keystore"}}
+passphrase_file: {{quote .Dir "/passphrase"}}
 demo: true
 `))
 
-var settledFile = template.Must(template.New("settled").Parse(`# The hub node of this demo; cmd/settled/config.go explains each setting.
+var settledFile = template.Must(nodeFile("settled").Parse(`# The hub node of this demo; cmd/settled/config.go explains each setting.
 region:
   number: 1
   area: 330110
   name: 示例区
   hotline: "0571-12333"
   issuing_areas: ["3301"]
-data: {{.Dir}}/ledger
-hsm: {socket: {{.Dir}}/hsm.sock}
+data: {{quote .Dir "/ledger"}}
+hsm: {socket: {{quote .Dir "/hsm.sock"}}}
 terminals:
   listen: 127.0.0.1:{{.Ports.Terminals}}
-  cert: {{.Dir}}/pki/hub.pem
-  key: {{.Dir}}/pki/hub.key
-  client_ca: {{.Dir}}/pki/ca.pem
+  cert: {{quote .Dir "/pki/hub.pem"}}
+  key: {{quote .Dir "/pki/hub.key"}}
+  client_ca: {{quote .Dir "/pki/ca.pem"}}
   pin_format: "4"
 banks:
 {{- range $code, $port := .Ports.Banks}}
@@ -53,7 +63,7 @@ counters:
 {{- range $code, $port := .Ports.Counters}}
   {{$code}}: 127.0.0.1:{{$port}}
 {{- end}}
-operator: {socket: {{.Dir}}/operator.sock}
+operator: {socket: {{quote .Dir "/operator.sock"}}}
 admin: {listen: "127.0.0.1:{{.Ports.Admin}}"}
 limits:
   free_space_mib: 256
@@ -65,7 +75,7 @@ timers:
   card_outcome_ms: 4000
 {{- end}}
 {{- if .Null}}
-null_ledger: {{.Dir}}/profiles
+null_ledger: {{quote .Dir "/profiles"}}
 {{- end}}
 demo: true
 {{- with .LogLevel}}
@@ -73,23 +83,23 @@ log_level: {{.}}
 {{- end}}
 `))
 
-var terminaldFile = template.Must(template.New("terminald").Parse(`# The kiosk of this demo; cmd/terminald/config.go explains each setting.
+var terminaldFile = template.Must(nodeFile("terminald").Parse(`# The kiosk of this demo; cmd/terminald/config.go explains each setting.
 terminal: 1
-data: {{.Dir}}/terminal
+data: {{quote .Dir "/terminal"}}
 hub:
   addresses: ["127.0.0.1:{{.Ports.Terminals}}"]
   server_name: hub.shebao.demo
-  ca: {{.Dir}}/pki/ca.pem
-  cert: {{.Dir}}/pki/terminal-1.pem
-  key: {{.Dir}}/pki/terminal-1.key
+  ca: {{quote .Dir "/pki/ca.pem"}}
+  cert: {{quote .Dir "/pki/terminal-1.pem"}}
+  key: {{quote .Dir "/pki/terminal-1.key"}}
 kiosk:
   listen: 127.0.0.1:{{.Ports.Kiosk}}
-  token_file: {{.Dir}}/kiosk.token
+  token_file: {{quote .Dir "/kiosk.token"}}
   frame_ancestors: http://127.0.0.1:{{.Ports.Panel}}
   mm_per_px: "0.252"
-reader: {name: "{{.ReaderName}}", socket: {{.Reader}}}
-pin_pad: {socket: {{.Dir}}/pad.sock}
-printer: {address: "unix:{{.Dir}}/printer.sock"}
+reader: {name: {{quote .ReaderName}}, socket: {{quote .Reader}}}
+pin_pad: {socket: {{quote .Dir "/pad.sock"}}}
+printer: {address: {{quote "unix:" .Dir "/printer.sock"}}}
 admin: {listen: "127.0.0.1:{{.Ports.TAdmin}}"}
 {{- if or .Quick .IdleMillis}}
 times:

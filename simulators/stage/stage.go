@@ -346,7 +346,14 @@ func (s *Stage) startDevices(ctx context.Context) error {
 	if s.cfg.HubOnly {
 		return nil
 	}
-	rig, err := vpcd.Start(ctx, vpcd.Config{Dir: s.path("pcsc"), Readers: 1, Self: s.cfg.Self})
+	// The card service's own file cannot name a driver in a folder with a space
+	// or a Chinese letter in it; nothing in there outlives the stage.
+	dir, err := os.MkdirTemp("", "shebao-pcsc-")
+	if err != nil {
+		return fmt.Errorf("stage: %w", err)
+	}
+	s.onStop(func() { _ = os.RemoveAll(dir) })
+	rig, err := vpcd.Start(ctx, vpcd.Config{Dir: dir, Readers: 1, Self: s.cfg.Self})
 	if err != nil {
 		return err
 	}
