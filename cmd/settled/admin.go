@@ -12,6 +12,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/rs/zerolog"
+
+	"github.com/shebao-pay/shebao/settlement/acceptor"
 )
 
 // quiet turns what the HTTP server says about bad clients into debug lines.
@@ -77,11 +79,12 @@ var (
 	descLive       = desc("engine_live", "payments the engine holds in memory")
 	descEngine     = desc("engine_total", "what the engine has seen since the start", "what")
 	descCounter    = desc("counter_total", "what the counter servers have seen since the start", "bank", "what")
+	descEnded      = desc("counter_ended_total", "connections of the counter servers that ended since the start", "bank", "why")
 	descNotes      = desc("engine_notes_total", "notes by kind since the start", "kind")
 )
 
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descApplied, descLeader, descCheckpoint, descDirty, descFree, descLogBytes, descAppends, descSync, descPending, descBankUp, descLive, descEngine, descCounter, descNotes} {
+	for _, d := range []*prometheus.Desc{descApplied, descLeader, descCheckpoint, descDirty, descFree, descLogBytes, descAppends, descSync, descPending, descBankUp, descLive, descEngine, descCounter, descEnded, descNotes} {
 		ch <- d
 	}
 }
@@ -118,6 +121,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 			"requests": st.Requests, "answers": st.Answers, "payments": st.Payments, "bad_codes": st.BadCodes, "writes": st.Writes,
 		} {
 			counter(descCounter, v, code, what)
+		}
+		for why, n := range st.Ended {
+			counter(descEnded, n, code, acceptor.Reason(why).String()) //#nosec G115 -- an index of the list of reasons
 		}
 	}
 	if c.p.hub == nil {

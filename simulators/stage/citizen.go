@@ -11,6 +11,7 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -222,27 +223,47 @@ func (c *Citizen) Seen() []string {
 	return append([]string(nil), c.seen...)
 }
 
-// Wait waits for one of the screens and gives it. An empty list waits for the
-// next change.
+// Wait waits for one of the screens and gives it.
 func (c *Citizen) Wait(ctx context.Context, limit time.Duration, ids ...string) (View, error) {
+	return c.until(ctx, limit, strings.Join(ids, " or "), func(v View) bool { return slices.Contains(ids, v.ID) })
+}
+
+// until waits for a screen that is as wanted.
+func (c *Citizen) until(ctx context.Context, limit time.Duration, what string, is func(View) bool) (View, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for {
 		c.mu.Lock()
 		v, changed, err := c.view, c.changed, c.err
 		c.mu.Unlock()
-		for _, id := range ids {
-			if v.ID == id {
-				return v, nil
-			}
-		}
-		if err != nil {
+		switch {
+		case is(v):
+			return v, nil
+		case err != nil:
 			return v, err
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return v, fmt.Errorf("stage: waited %s for the screen %s; the kiosk shows %q after %s", limit, strings.Join(ids, " or "), v.ID, strings.Join(c.Seen(), " → "))
+			return v, fmt.Errorf("stage: waited %s for the screen %s; the kiosk shows %q after %s", limit, what, v.ID, strings.Join(c.Seen(), " → "))
+		}
+	}
+}
+
+// toMenu reads what the kiosk says of earlier payments, one page each, until the
+// menu is there.
+func (c *Citizen) toMenu(ctx context.Context) error {
+	last := ""
+	for {
+		v, err := c.until(ctx, screenWait, "menu", func(v View) bool {
+			return v.ID == "menu" || v.ID == "unresolved" && v.Step != last
+		})
+		if err != nil || v.ID == "menu" {
+			return err
+		}
+		last = v.Step
+		if err := c.Press(ctx, v, "next", ""); err != nil {
+			return err
 		}
 	}
 }

@@ -114,7 +114,7 @@ func (p *player) insert(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := p.citizen.Wait(ctx, screenWait, "menu"); err != nil {
+	if err := p.citizen.toMenu(ctx); err != nil {
 		return err
 	}
 	p.result.ProofMS = time.Since(at).Milliseconds()

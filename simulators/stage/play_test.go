@@ -63,12 +63,18 @@ func serves(t *testing.T, s *Stage) {
 		t.Fatal(err)
 	}
 	until(t, "the terminal's heartbeat says that all banks are up", func() bool {
-		resp, err := http.Get("http://" + addr(s.cfg.Ports.TAdmin) + "/metrics")
-		if err != nil {
-			return false
-		}
-		defer func() { _ = resp.Body.Close() }()
-		b, err := io.ReadAll(resp.Body)
-		return err == nil && strings.Contains(string(b), "shebao_terminal_banks_down 0\n") && strings.Contains(string(b), "shebao_terminal_in_service 1\n")
+		return terminalSays(t, s, "shebao_terminal_banks_down 0\n") && terminalSays(t, s, "shebao_terminal_in_service 1\n")
 	})
+}
+
+// terminalSays tells whether the terminal's metrics have a line.
+func terminalSays(t *testing.T, s *Stage, line string) bool {
+	t.Helper()
+	resp, err := http.Get("http://" + addr(s.cfg.Ports.TAdmin) + "/metrics")
+	if err != nil {
+		return false
+	}
+	defer func() { _ = resp.Body.Close() }()
+	b, err := io.ReadAll(resp.Body)
+	return err == nil && strings.Contains(string(b), line)
 }
