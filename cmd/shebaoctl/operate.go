@@ -57,11 +57,9 @@ func done(w io.Writer, a operator.Answer) error {
 
 // group makes a command that only holds others. A word that is none of them is
 // an error: a script with a slip in it must not go on.
-func group(use, short string, sub ...*cobra.Command) *cobra.Command {
-	c := &cobra.Command{
-		Use: use, Short: short, Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
+func group(c *cobra.Command, sub ...*cobra.Command) *cobra.Command {
+	c.Args = cobra.NoArgs
+	c.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	c.AddCommand(sub...)
 	return c
 }
@@ -89,7 +87,7 @@ func required(c *cobra.Command, flags ...string) {
 }
 
 func configCommand() *cobra.Command {
-	return group("config", "Business data in the ledger: bank profiles, rates, bank facts", configPutCommand(), configCheckCommand())
+	return group(&cobra.Command{Use: "config", Short: "Business data in the ledger: bank profiles, rates, bank facts"}, configPutCommand(), configCheckCommand())
 }
 
 func configPutCommand() *cobra.Command {
@@ -180,7 +178,7 @@ func checkProfileCommand() *cobra.Command {
 }
 
 func importCommand() *cobra.Command {
-	c := group("import", "Persons and cards from CSV files; the HSM process seals them first")
+	c := group(&cobra.Command{Use: "import", Short: "Persons and cards from CSV files; the HSM process seals them first"})
 	for _, what := range []string{"persons", "cards"} {
 		sub := &cobra.Command{Use: what + " FILE", Args: one("FILE"), Short: "Imports " + what + " (columns: docs/format/import.md)"}
 		socket := socketFlag(sub)
@@ -272,7 +270,7 @@ func terminalCommand() *cobra.Command {
 		return done(cmd.OutOrStdout(), a)
 	}
 	required(put, "number", "bank", "outlet", "cert")
-	return group("terminal", "Terminals in the ledger", put)
+	return group(&cobra.Command{Use: "terminal", Short: "Terminals in the ledger"}, put)
 }
 
 // idNumber reads an ID number from standard input: on a command line every
