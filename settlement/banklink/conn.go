@@ -77,6 +77,9 @@ func (c *conn) shut() {
 // tell hands the session an input, unless the connection ends meanwhile.
 func (c *conn) tell(in input) {
 	in.conn = c
+	if in.in == InBad {
+		in.apart = c.l.heard.Swap(false)
+	}
 	select {
 	case c.l.inputs <- in:
 	case <-c.done:

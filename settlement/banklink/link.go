@@ -84,6 +84,8 @@ type input struct {
 	try  int      // of the dial that this answers
 	net  *netIn
 	err  error
+	// apart: a good message came between this bad one and the one before.
+	apart bool
 }
 
 // netIn is a message that is about the link itself.
@@ -159,6 +161,9 @@ func (l *Link) take(ctx context.Context, in input) {
 	if in.net != nil {
 		l.network(ctx, in.net)
 		return
+	}
+	if in.apart {
+		l.step(ctx, InHeard)
 	}
 	l.step(ctx, in.in)
 }

@@ -279,6 +279,24 @@ func TestBadReplies(t *testing.T) {
 	}
 }
 
+// TestBadRepliesApart has a good reply between any two bad ones, all within one
+// tick of the link: they are not in a row.
+func TestBadRepliesApart(t *testing.T) {
+	l := newLine(t, "ccb", nil)
+	n := 0
+	l.bank.Script(func(profile.Kind, *bankmsg.Message) linktest.Fault {
+		n++
+		return linktest.Fault{BadMAC: n%2 == 1}
+	})
+	for n := uint32(1); n <= 40; n++ {
+		l.send(l.debit(n))
+		l.ear.wait(t, Replied)
+	}
+	if l.ear.count(LinkDown) != 0 {
+		t.Error("the link was taken down")
+	}
+}
+
 func TestOtherTraceNumberIsStray(t *testing.T) {
 	l := newLine(t, "rcb", nil)
 	l.bank.Script(func(k profile.Kind, _ *bankmsg.Message) linktest.Fault { return linktest.Fault{Wrong: 11} })
@@ -365,6 +383,8 @@ func TestLostAndNotSent(t *testing.T) {
 
 func TestHSMAway(t *testing.T) {
 	l := newLine(t, "ccb", nil)
+	l.send(l.debit(9)) // what the sign-on left to write needs its codes, too
+	l.ear.wait(t, Replied)
 	l.hsm.SetAway(true)
 	l.send(l.debit(1))
 	if ev := l.ear.wait(t, NotSent); ev.Seq != 1 {
@@ -373,13 +393,13 @@ func TestHSMAway(t *testing.T) {
 	l.ear.wait(t, LinkDown)
 	l.hsm.SetAway(false)
 	l.ear.wait(t, LinkUp)
-	if n := l.bank.Seen(profile.Debit); n != 0 {
-		t.Errorf("%d frames without a code left", n)
+	if n := l.bank.Seen(profile.Debit); n != 1 {
+		t.Errorf("%d frames without a code left", n-1)
 	}
 	free := make(chan struct{})
 	l.bank.Script(func(profile.Kind, *bankmsg.Message) linktest.Fault { return linktest.Fault{Wait: free} })
 	l.send(l.debit(2))
-	for l.bank.Seen(profile.Debit) == 0 {
+	for l.bank.Seen(profile.Debit) == 1 {
 		time.Sleep(time.Millisecond)
 	}
 	l.hsm.SetAway(true) // the reply cannot be checked: it is no reply
