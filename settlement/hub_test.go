@@ -538,6 +538,20 @@ func TestHSMAway(t *testing.T) {
 	}
 }
 
+// TestHSMRestarts: the handles of working keys die with the process, and the
+// links sign on again at the first payment that finds it out.
+func TestHSMRestarts(t *testing.T) {
+	w := newWorld(t, nil)
+	w.pay(1, rcb)
+	w.hsm.Restart()
+	if a := w.pay(2, rcb); a.Ending != engine.NotCharged || w.ledger(2) != ledgerapi.PayVoided {
+		t.Errorf("with keys that are gone: got %+v, ledger %v", a, w.ledger(2))
+	}
+	n := 2
+	w.until("the bank takes payments again", func() bool { n++; return w.pay(n, rcb).Ending == engine.Paid })
+	w.net(rcb, 2)
+}
+
 func TestCardSaysNo(t *testing.T) {
 	w := newWorld(t, nil)
 	w.pay(1, ccb)

@@ -168,6 +168,9 @@ func (h *Hub) translate(t *engine.Translate) {
 			ev.Block, err = h.cfg.HSM.TranslatePIN(ctx, hsmapi.TranslatePIN{
 				From: t.Card.PINKey, FromFormat: t.Card.PINFormat, To: key, ToFormat: prof.PINFormat, PAN: t.Card.PAN, Block: t.Card.PINBlock,
 			})
+			if errors.Is(err, hsmapi.ErrNoKey) { // the terminal's key, or the link's
+				pool.CheckKeys(ctx, t.Link.N)
+			}
 			cancel()
 		}
 		ev.OK, ev.Gen = err == nil, uint32(key)

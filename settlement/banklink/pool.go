@@ -185,6 +185,24 @@ func (p *Pool) SignOn(link uint8) {
 	}
 }
 
+// CheckKeys takes a link through a new sign-on if the HSM process does not know
+// its MAC key any more: it was started anew. Sign-on and echo carry no code, so
+// the link itself notices only at its next message of a payment, and there is
+// none while no PIN can be re-enciphered.
+func (p *Pool) CheckKeys(ctx context.Context, link uint8) {
+	if int(link) >= len(p.links) {
+		return
+	}
+	cur, _ := p.links[link].ring.get()
+	if cur.mac == 0 {
+		return
+	}
+	job := []hsmapi.MACJob{{Key: cur.mac, Alg: p.prof.MACAlg, Data: make([]byte, 8)}}
+	if errors.Is(p.hsm.MAC(ctx, job), hsmapi.ErrNoKey) {
+		p.SignOn(link)
+	}
+}
+
 // States lists the sessions' states by link.
 func (p *Pool) States() []State {
 	s := make([]State, len(p.links))

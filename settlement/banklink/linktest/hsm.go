@@ -18,6 +18,7 @@ const BadBlock = '!'
 type HSM struct {
 	mu   sync.Mutex
 	keys [][32]byte // by handle, from 1
+	gone int        // handles up to this one are unknown
 	away atomic.Bool
 	hold atomic.Pointer[chan struct{}]
 
@@ -27,6 +28,15 @@ type HSM struct {
 
 // SetAway makes every verb fail.
 func (h *HSM) SetAway(away bool) { h.away.Store(away) }
+
+// Restart makes every handle unknown, as a new process does.
+func (h *HSM) Restart() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.gone = len(h.keys)
+}
+
+func (h *HSM) knows(k hsmapi.KeyRef) bool { return int(k) > h.gone && int(k) <= len(h.keys) }
 
 // Hold makes TranslatePIN wait until the channel is closed; nil ends that.
 func (h *HSM) Hold(ch chan struct{}) {
@@ -60,10 +70,11 @@ func (h *HSM) MAC(_ context.Context, jobs []hsmapi.MACJob) error {
 	h.MACJobs.Add(int64(len(jobs)))
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	var fault error
 	for i := range jobs {
 		j := &jobs[i]
-		if j.Key == 0 || int(j.Key) > len(h.keys) {
-			j.OK = false
+		if !h.knows(j.Key) {
+			j.OK, fault = false, hsmapi.ErrNoKey
 			continue
 		}
 		want := code(h.keys[j.Key-1], j.Data)
@@ -73,7 +84,7 @@ func (h *HSM) MAC(_ context.Context, jobs []hsmapi.MACJob) error {
 		}
 		j.OK = subtle.ConstantTimeCompare(want[:], j.MAC[:]) == 1
 	}
-	return nil
+	return fault
 }
 
 // ImportDE62 takes the two halves of the block for the two keys.
@@ -105,6 +116,12 @@ func (h *HSM) TranslatePIN(_ context.Context, r hsmapi.TranslatePIN) (si.PINBloc
 	}
 	if h.away.Load() {
 		return si.PINBlock{}, hsmapi.ErrAway
+	}
+	h.mu.Lock()
+	known := h.knows(r.To)
+	h.mu.Unlock()
+	if !known {
+		return si.PINBlock{}, hsmapi.ErrNoKey
 	}
 	n := 8
 	if r.ToFormat != si.PINFormat0TDES {
