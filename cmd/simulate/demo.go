@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/schollz/progressbar/v3"
@@ -29,10 +31,16 @@ func demoCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("data folder: %w", err)
 			}
-			if fresh {
-				if err := forget(abs); err != nil {
-					return err
-				}
+			held, err := takeFolder(abs, fresh)
+			if err != nil {
+				return err
+			}
+			asked := persons
+			if held != 0 {
+				persons = held
+			}
+			if persons < leastPersons || persons > mostPersons {
+				return fmt.Errorf("--persons %d: a demo has %d to %d residents", persons, leastPersons, mostPersons)
 			}
 			_, _ = fmt.Fprintf(out, "shebao demo: data in %s\n", abs)
 			var bar *progressbar.ProgressBar
@@ -54,7 +62,10 @@ func demoCommand() *cobra.Command {
 			}
 			defer s.Close()
 			if s.Resumed {
-				say("data of an earlier start was found and goes on; `make run FRESH=1` begins anew")
+				say(fmt.Sprintf("data of an earlier start was found and goes on, with %d residents; `make run FRESH=1` begins anew", persons))
+				if asked != persons && asked != defaultPersons {
+					say(fmt.Sprintf("for %d residents: `make run FRESH=1 PERSONS=%d`", asked, asked))
+				}
 			}
 			if err := startPanel(cmd.Context(), s); err != nil {
 				return err
@@ -67,32 +78,81 @@ func demoCommand() *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().IntVar(&persons, "persons", 1000, "residents of a new demo, 1,000 to 903,000")
+	c.Flags().IntVar(&persons, "persons", defaultPersons, "residents of a new demo, 1,000 to 903,000")
 	c.Flags().BoolVar(&fresh, "fresh", false, "forget the data of an earlier start")
 	c.Flags().StringVar(&dir, "dir", filepath.Join("var", "demo"), "folder for everything")
 	return c
 }
 
-// forget removes the data of an earlier demo, and nothing that is not one.
-func forget(dir string) error {
+// Residents of a demo: enough for the tray, and the model district.
+const (
+	leastPersons   = 1000
+	mostPersons    = 903_000
+	defaultPersons = 1000
+)
+
+// longestFolder leaves room for "/operator.sock", the longest socket in it: a
+// Unix socket's name has at most 107 bytes (unix(7)).
+const longestFolder = 107 - len("/operator.sock")
+
+// The demo's mark in its folder, for us and for who finds it, and the file that
+// says how many residents were loaded.
+const (
+	markName   = "DEMO"
+	markText   = "Everything of a shebao demo lies here. `make run FRESH=1` removes it and begins anew.\n"
+	filledName = "filled"
+)
+
+// takeFolder makes sure that dir is the demo's own: new, empty, or of an earlier
+// start. It tells how many residents an earlier start loaded, 0 if none did. A
+// fresh start removes what was there; nothing of anybody else's is touched.
+func takeFolder(dir string, fresh bool) (persons int, err error) {
+	if len(dir) > longestFolder {
+		return 0, fmt.Errorf("the name of the folder %s has %d bytes; sockets in it need one of at most %d: give a shorter one with `bin/simulate demo --dir`", dir, len(dir), longestFolder)
+	}
 	entries, err := os.ReadDir(dir)
-	if os.IsNotExist(err) {
-		return nil
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return 0, fmt.Errorf("data folder: %w", err)
+	}
+	if len(entries) > 0 {
+		names := make([]string, 0, len(entries))
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		if text, err := os.ReadFile(filepath.Join(dir, markName)); err != nil || string(text) != markText {
+			return 0, fmt.Errorf("%s holds no demo (%s): nothing was changed; give another folder with `bin/simulate demo --dir`", dir, strings.Join(names, ", "))
+		}
+		if err := stage.Idle(dir); err != nil {
+			return 0, err
+		}
+		if !fresh {
+			return filled(dir)
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			return 0, fmt.Errorf("data folder: %w", err)
+		}
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return 0, fmt.Errorf("data folder: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, markName), []byte(markText), 0o600); err != nil {
+		return 0, fmt.Errorf("data folder: %w", err)
+	}
+	return 0, nil
+}
+
+// filled reads how many residents the demo of dir has, 0 while it has none.
+func filled(dir string) (int, error) {
+	b, err := os.ReadFile(filepath.Join(dir, filledName))
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, nil
 	}
 	if err != nil {
-		return fmt.Errorf("data folder: %w", err)
+		return 0, fmt.Errorf("data folder: %w", err)
 	}
-	names := make([]string, 0, len(entries))
-	ours := len(entries) == 0
-	for _, e := range entries {
-		names = append(names, e.Name())
-		ours = ours || e.Name() == "LOCK"
+	n, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		return 0, fmt.Errorf("%s is damaged; `make run FRESH=1` begins anew", filepath.Join(dir, filledName))
 	}
-	if !ours {
-		return fmt.Errorf("%s holds no demo (%s): nothing was removed; give another folder with --dir", dir, strings.Join(names, ", "))
-	}
-	if err := stage.Idle(dir); err != nil {
-		return err
-	}
-	return os.RemoveAll(dir)
+	return n, nil
 }

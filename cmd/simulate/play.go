@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/shebao-pay/shebao/simulators/residents"
 	"github.com/shebao-pay/shebao/simulators/stage"
 )
 
@@ -43,6 +45,9 @@ func playCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := knownBank(bank); err != nil {
+				return err
+			}
 			tell := func(line string) { _, _ = fmt.Fprintf(cmd.ErrOrStderr(), "  %s\n", line) }
 			r, err := play(cmd.Context(), bank, f, keep, tell)
 			if asJSON {
@@ -61,6 +66,18 @@ func playCommand() *cobra.Command {
 	c.Flags().BoolVar(&list, "list-faults", false, "list the faults with what they must lead to")
 	c.Flags().BoolVar(&keep, "keep", false, "keep the system's folder and say where it lies")
 	return c
+}
+
+// knownBank refuses a mistyped bank before a whole system is started for it.
+func knownBank(code string) error {
+	var codes []string
+	for _, b := range residents.Banks {
+		if b.Code == code {
+			return nil
+		}
+		codes = append(codes, b.Code)
+	}
+	return fmt.Errorf("no bank %q; there are %s", code, strings.Join(codes, ", "))
 }
 
 // play starts a system of its own in a temporary folder and ends it again.

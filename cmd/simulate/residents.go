@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -39,9 +40,14 @@ func residentsCommand() *cobra.Command {
 	return c
 }
 
-// newBar shows progress; it stays silent for work that is over at once.
+// newBar shows progress to a person at a terminal.
 func newBar(w io.Writer, total int, what string) *progressbar.ProgressBar {
-	return progressbar.NewOptions(total, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(what),
+	seen := false // in a file a bar is a thousand lines of nothing
+	if f, ok := w.(*os.File); ok {
+		info, err := f.Stat()
+		seen = err == nil && info.Mode()&os.ModeCharDevice != 0
+	}
+	return progressbar.NewOptions(total, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(what), progressbar.OptionSetVisibility(seen),
 		progressbar.OptionShowCount(), progressbar.OptionSetWidth(30), progressbar.OptionThrottle(100*time.Millisecond),
 		progressbar.OptionClearOnFinish())
 }
