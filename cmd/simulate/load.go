@@ -6,9 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/shebao-pay/shebao/ledger"
+	"github.com/shebao-pay/shebao/si"
+	"github.com/shebao-pay/shebao/si/ledgerapi"
+	"github.com/shebao-pay/shebao/simulators/load"
 	"github.com/shebao-pay/shebao/simulators/stage"
 )
 
@@ -140,5 +145,48 @@ func (f *loadFlags) once(ctx context.Context, null bool, seconds int, tell func(
 	l := stage.Load{
 		Bank: f.bank, Links: f.links, InFlight: f.inFlight, Rate: f.rate, Seconds: seconds, Dues: f.dues, Kill: f.kill, Tell: tell,
 	}
-	return s.Load(ctx, l)
+	r, acks, err := s.Load(ctx, l)
+	if err != nil {
+		return r, err
+	}
+	if null {
+		r.Verify = "null ledger"
+		return r, nil
+	}
+	return r, held(s.LedgerDir(), acks, f.kill > 0, &r)
+}
+
+// held verifies the stopped ledger as shebaoctl does and then asks it for every
+// payment that was acknowledged: each must be posted with its receipt and
+// amount, and none but one for a notice.
+func held(dir string, acks []load.Ack, killed bool, out *stage.LoadResult) error {
+	rep, err := ledger.Verify(dir, func(int64, int64) {})
+	if err != nil {
+		return err
+	}
+	out.Verify = "ok"
+	if !rep.OK() {
+		out.Verify = strings.Join(rep.Problems, "; ")
+	}
+	if !killed {
+		return nil
+	}
+	n, err := ledger.Open(ledger.Config{Dir: dir, Region: rep.Region, Area: rep.Area})
+	if err != nil {
+		return err
+	}
+	lost, doubled := 0, 0
+	paid := make(map[si.NoticeNo]si.PaymentID, len(acks))
+	for _, a := range acks {
+		p, ok := n.Payment(a.Payment)
+		if !ok || p.State != ledgerapi.PayPosted || p.Receipt != a.Receipt || p.Total != a.Amount {
+			lost++
+		}
+		if other, twice := paid[a.Notice]; twice && other != a.Payment {
+			doubled++
+		}
+		paid[a.Notice] = a.Payment
+	}
+	out.Lost, out.Doubled = &lost, &doubled
+	return n.Close()
 }

@@ -14,10 +14,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/shebao-pay/shebao/ledger"
 	"github.com/shebao-pay/shebao/settlement/operator"
 	"github.com/shebao-pay/shebao/si"
-	"github.com/shebao-pay/shebao/si/ledgerapi"
 	"github.com/shebao-pay/shebao/simulators/load"
 	"github.com/shebao-pay/shebao/simulators/residents"
 )
@@ -184,21 +182,22 @@ func (s *Stage) assessYear(ctx context.Context, year string) error {
 	return nil
 }
 
-// Load drives the counter path, stops settled, and holds every acknowledged
-// payment against the ledger.
-func (s *Stage) Load(ctx context.Context, l Load) (LoadResult, error) {
+// Load drives the counter path and stops settled. Whoever calls it holds the
+// acknowledged payments, which are kept only if settled is to be killed,
+// against the ledger.
+func (s *Stage) Load(ctx context.Context, l Load) (LoadResult, []load.Ack, error) {
 	p, err := s.Bank(l.Bank)
 	if err != nil {
-		return LoadResult{}, err
+		return LoadResult{}, nil, err
 	}
 	port, ok := s.cfg.Ports.Counters[l.Bank]
 	if !ok {
-		return LoadResult{}, fmt.Errorf("stage: bank %s has no counter link; rcb, ccb and boc have", l.Bank)
+		return LoadResult{}, nil, fmt.Errorf("stage: bank %s has no counter link; rcb, ccb and boc have", l.Bank)
 	}
 	sup := &supply{s: s, null: s.cfg.NullLedger, low: l.Dues}
 	if !sup.null {
 		if err := sup.fill(ctx); err != nil {
-			return LoadResult{}, err
+			return LoadResult{}, nil, err
 		}
 		l.Tell(fmt.Sprintf("%d notices lie ready", len(sup.ready)))
 	}
@@ -226,7 +225,7 @@ func (s *Stage) Load(ctx context.Context, l Load) (LoadResult, error) {
 	cpuEnd, logsEnd := s.spent()
 	cpu, logs = cpuEnd-cpu, logsEnd-logs
 	if err != nil {
-		return LoadResult{}, err
+		return LoadResult{}, nil, err
 	}
 	if sup.err != nil {
 		rep.Errors++
@@ -240,19 +239,14 @@ func (s *Stage) Load(ctx context.Context, l Load) (LoadResult, error) {
 		out.CPUMicros, out.LogBytes = float64(cpu.Microseconds())/n, float64(logs)/n
 	}
 	s.StopHub()
-	if sup.null {
-		out.Verify = "null ledger"
-		return out, nil
-	}
-	if err := s.verify(&out); err != nil {
-		return out, err
-	}
 	if l.Kill > 0 {
 		out.Kills = &kills
-		return out, s.compare(acks, &out)
 	}
-	return out, nil
+	return out, acks, nil
 }
+
+// LedgerDir is the ledger's data directory, to be looked at when settled is stopped.
+func (s *Stage) LedgerDir() string { return s.path("ledger") }
 
 // killAtRandom kills settled l.Kill times over the run and starts it again.
 func (s *Stage) killAtRandom(ctx context.Context, l Load) int {
@@ -275,43 +269,6 @@ func (s *Stage) killAtRandom(ctx context.Context, l Load) int {
 		}
 	}
 	return done
-}
-
-// verify runs the offline check of shebaoctl over the data directory.
-func (s *Stage) verify(out *LoadResult) error {
-	r, err := ledger.Verify(s.path("ledger"), func(int64, int64) {})
-	if err != nil {
-		return err
-	}
-	out.Verify = "ok"
-	if !r.OK() {
-		out.Verify = strings.Join(r.Problems, "; ")
-	}
-	return nil
-}
-
-// compare opens the ledger once more and asks it for every payment that was
-// acknowledged: each must be posted with its receipt, and no notice twice.
-func (s *Stage) compare(acks []load.Ack, out *LoadResult) error {
-	n, err := ledger.Open(ledger.Config{Dir: s.path("ledger"), Region: regionNumber, Area: regionArea})
-	if err != nil {
-		return err
-	}
-	lost, doubled := 0, 0
-	paid := map[si.NoticeNo]si.PaymentID{}
-	for _, a := range acks {
-		p, ok := n.Payment(a.Payment)
-		if !ok || p.State != ledgerapi.PayPosted || p.Receipt != a.Receipt || p.Total != a.Amount {
-			lost++
-		}
-		if other, twice := paid[a.Notice]; twice && other != a.Payment {
-			doubled++
-		}
-		paid[a.Notice] = a.Payment
-	}
-	// What the ledger has beyond the acknowledged must be the unanswered only.
-	out.Lost, out.Doubled = &lost, &doubled
-	return n.Close()
 }
 
 // spent is the processor time and the log bytes of settled and its HSM process
