@@ -103,8 +103,12 @@ func (w *file) row(cells ...string) { _ = w.csv.Write(cells) }
 
 func (w *file) keep() error {
 	w.csv.Flush()
-	for _, err := range []error{w.csv.Error(), w.buf.Flush(), w.f.Sync(), w.f.Close(), os.Rename(w.path+".part", w.path)} {
-		if err != nil {
+	// In this order, and no further after an error: a file that is not whole on
+	// disk must not take the name.
+	for _, step := range []func() error{
+		w.csv.Error, w.buf.Flush, w.f.Sync, w.f.Close, func() error { return os.Rename(w.path+".part", w.path) },
+	} {
+		if err := step(); err != nil {
 			return fmt.Errorf("residents: %s: %w", filepath.Base(w.path), err)
 		}
 	}
