@@ -59,7 +59,7 @@ func (r *running) stop() error {
 		return nil
 	}
 	err := r.server.Close()
-	<-r.ended
+	_ = <-r.ended // always that it was closed
 	r.server = nil
 	if closed := r.ledger.Close(); err == nil {
 		err = closed
