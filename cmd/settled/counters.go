@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"sort"
 	"time"
 
+	"github.com/shebao-pay/shebao/ledger"
 	"github.com/shebao-pay/shebao/settlement/acceptor"
 	"github.com/shebao-pay/shebao/si"
 )
@@ -28,7 +30,7 @@ func (p *program) startCounters(context.Context) error {
 		}
 		s, err := acceptor.New(acceptor.Config{
 			Profile: p.timed(p.dir.Profiles()[n]), Ledger: p.node, Persons: p.node, Codes: p.hsm, Names: p.hsm,
-			Open: p.openDate, Now: time.Now,
+			Open: p.openDate, Now: time.Now, NotWritten: notWritten,
 		})
 		if err != nil {
 			return fmt.Errorf("counters.%s: %w", code, err)
@@ -61,3 +63,7 @@ func (p *program) openDate(b si.Bank) si.BusinessDate {
 	}
 	return si.DateOf(time.Now())
 }
+
+// notWritten tells of an error of the ledger node whether it is sure that
+// nothing was logged.
+func notWritten(err error) bool { return !errors.Is(err, ledger.ErrUnknown) }

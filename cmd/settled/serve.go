@@ -156,7 +156,7 @@ func (p *program) startHub(ctx context.Context) error {
 	}
 	hub, err := settlement.New(settlement.Config{
 		Ledger: p.node, HSM: p.hsm, Profiles: banks, Addrs: addrs, Log: p.log, Wait: p.cfg.TerminalWait() - 5*time.Second,
-		NotWritten: func(err error) bool { return !errors.Is(err, ledger.ErrUnknown) },
+		NotWritten: notWritten,
 	})
 	if err != nil {
 		return err

@@ -277,9 +277,14 @@ func (c *conn) submit(r *request, cmd ledgerapi.Command, finish func(*request)) 
 	c.left.Add(1)
 	c.s.cfg.Ledger.Submit(cmd, 0, func(res ledgerapi.Result, err error) {
 		defer c.left.Done()
+		if err != nil && c.s.cfg.NotWritten != nil && c.s.cfg.NotWritten(err) {
+			r.finish = nil
+			c.say(r, codeSystem)
+			return
+		}
 		if err != nil {
-			// Not known, or not taken: either way the bank gets no word that it
-			// could take for one, and asks again.
+			// Not known: the bank gets no word that it could take for one, and
+			// asks again.
 			c.end(OutcomeOpen)
 			c.free <- r
 			return

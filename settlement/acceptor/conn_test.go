@@ -325,6 +325,23 @@ func TestUnderWayBound(t *testing.T) {
 	}
 }
 
+// TestLedgerThatTookNothing answers 96 when it is sure that nothing was
+// written, and the link goes on.
+func TestLedgerThatTookNothing(t *testing.T) {
+	busy := errors.New("busy")
+	r := start(t, "ccb", func(_ *profile.Profile, s *Server) {
+		s.cfg.NotWritten = func(err error) bool { return errors.Is(err, busy) }
+	})
+	p := r.ready()
+	r.book.set(func(b *book) { b.err = busy })
+	p.want("96", profile.NoticePay, p.pay(noticeOpen, testAmount, 1))
+	r.book.set(func(b *book) { b.err = nil })
+	p.want("00", profile.NoticePay, p.pay(noticeOpen, testAmount, 1))
+	if got := r.s.Stats().Ended[OutcomeOpen]; got != 0 {
+		t.Errorf("%d links ended", got)
+	}
+}
+
 // TestLedgerFailureIsSilence closes the link without a word when the outcome of
 // a command is not known; answers of others that are known still leave.
 func TestLedgerFailureIsSilence(t *testing.T) {

@@ -79,6 +79,10 @@ type Config struct {
 	Persons Persons
 	Codes   Codes
 	Names   Names
+	// NotWritten tells of an error of Submit whether nothing was written: the
+	// bank is then answered 96 and asks again later. Every other error is an
+	// unknown outcome, of which nothing is said. Nil takes every error for that.
+	NotWritten func(error) bool
 	// Open is the business date that is open for the bank: the date by which an
 	// inquiry is reckoned, as the ledger reckons the payment.
 	Open func(si.Bank) si.BusinessDate

@@ -726,6 +726,7 @@ func TestTimes(t *testing.T) {
 		"pin first":   func(x *Times) { x.PINFirst = x.PINWhole + 1 },
 		"pin between": func(x *Times) { x.PINBetween = x.PINWhole + 1 },
 		"hub pay":     func(x *Times) { x.HubPay = BankDeadline + PayMargin - 1 },
+		"id too old":  func(x *Times) { x.PINWhole = OldestID - x.Chip },
 		"alarm":       func(x *Times) { x.Alarm = x.TakeCard },
 		"ask":         func(x *Times) { x.AskFirst = x.AskMost + 1 },
 	} {

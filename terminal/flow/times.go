@@ -52,6 +52,9 @@ func DefaultTimes() Times {
 
 // Bounds between times.
 const (
+	// OldestID is how old a payment id may be when the hub sees it first: it is
+	// made at the confirm page, before the PIN is entered.
+	OldestID = 5 * time.Minute
 	// LeastWarning is what WCAG 2.2.1 asks for: at least 20 s to extend.
 	LeastWarning = 20 * time.Second
 	// BankDeadline is the longest that a bank profile may wait for a 0200, and
@@ -92,6 +95,7 @@ func (t Times) Validate() error {
 		{t.PINFirst <= t.PINWhole, "pin_first must not be longer than pin_whole"},
 		{t.PINBetween <= t.PINWhole, "pin_between must not be longer than pin_whole"},
 		{t.HubPay >= BankDeadline+PayMargin, "hub_pay must be at least the bank deadline of 30s and 5s more"},
+		{t.PINWhole+t.Chip < OldestID, "pin_whole and chip together must be under the 5 minutes in which the hub takes a payment id"},
 		{t.Alarm < t.TakeCard, "alarm must come before take_card ends"},
 		{t.AskFirst <= t.AskMost, "ask_first must not be longer than ask_most"},
 	} {
