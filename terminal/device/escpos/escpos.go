@@ -260,11 +260,12 @@ func (l *link) await(ctx context.Context, id [4]byte, t Times, last device.Print
 	// statuses in the order in which they were asked: 1 to 4, again and again
 	var b [5]byte
 	asked, got := byte(0), byte(0)
+	var since time.Time // the open question
 	for {
 		select {
 		case <-ctx.Done():
 			// The bytes were taken, no fault was reported, nothing was confirmed.
-			if asked != got {
+			if asked != got && time.Since(since) >= t.Status {
 				last = device.PrinterUnknown // it stopped answering
 			}
 			return device.JobSent, last
@@ -272,7 +273,7 @@ func (l *link) await(ctx context.Context, id [4]byte, t Times, last device.Print
 			if asked != got {
 				continue // the last question is still open
 			}
-			asked, got = 4, 0
+			asked, got, since = 4, 0, time.Now()
 			err := l.write(ctx, []byte{0x10, 4, 1, 0x10, 4, 2, 0x10, 4, 3, 0x10, 4, 4})
 			if errors.Is(err, os.ErrDeadlineExceeded) {
 				continue // the job's time is over; ctx says so next

@@ -159,6 +159,22 @@ func TestNoConfirmation(t *testing.T) {
 	}
 }
 
+// TestFallsSilent has a printer that answers before the job and never again:
+// sent, and its state is unknown.
+func TestFallsSilent(t *testing.T) {
+	asked := 0
+	p := fake(t, func(byte) []byte {
+		if asked++; asked > 4 {
+			return nil
+		}
+		return []byte{0x12}
+	}, func(net.Conn, []byte) {})
+	job, state := p.Print(t.Context(), doc, nil)
+	if job != device.JobSent || state != device.PrinterUnknown {
+		t.Errorf("got %d, %d; want JobSent, PrinterUnknown", job, state)
+	}
+}
+
 // TestHangUp has a printer that leaves in the middle of the document.
 func TestHangUp(t *testing.T) {
 	p := fake(t, func(byte) []byte { return []byte{0x12} }, func(c net.Conn, all []byte) {
