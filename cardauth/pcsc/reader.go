@@ -51,7 +51,7 @@ const (
 type Kind uint8
 
 // The events. After Ready comes In if a card is present; Fault is preceded by
-// Out if one was.
+// Out if one was, except where that card wedged the reader: it is still in.
 const (
 	Ready Kind = iota + 1 // reader and service answer
 	Fault                 // reader gone, service gone, or wedged
@@ -180,12 +180,13 @@ func (r *Reader) watchLoop() {
 }
 
 // tell brings the caller up to date: err is nil while reader and service answer.
+// A card that wedges its reader is still in it until it is pulled.
 func (r *Reader) tell(s *said, err error, present bool, atr []byte) {
 	if err == nil && r.wedged.Load() {
 		err = ErrWedged
 	}
 	ready := err == nil
-	in := ready && present
+	in := present && (ready || s.in && errors.Is(err, ErrWedged))
 	if s.in && !in {
 		r.say(Event{Kind: Out})
 	}

@@ -289,7 +289,8 @@ func (m *Machine) gate() (Gate, bool) {
 }
 
 // setGate opens or shuts a reason. A session goes on to its end, except without
-// a reader: its card cannot be talked to any more.
+// a reader: its card cannot be talked to any more. A page that only asks to take
+// the card stays until it is taken: a mute card holds the reader up, not itself.
 func (m *Machine) setGate(g Gate, on bool) {
 	if g >= gateEnd || m.gates[g] == on {
 		return
@@ -303,7 +304,7 @@ func (m *Machine) setGate(g Gate, on bool) {
 	switch {
 	case m.state == stOut || m.state == stAttract:
 		m.rest()
-	case g == GateReader && on && (table[m.state].session || m.state == stTakeCard):
+	case g == GateReader && on && table[m.state].session && m.state != stCardProblem:
 		m.note(NoteClose, "", "reader fault")
 		m.abandon()
 		m.do(Eject{})
