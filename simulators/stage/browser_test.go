@@ -18,6 +18,7 @@ import (
 // walks away. Each screen is reloaded and looked at by axe-core, and every
 // button that moves money is pressed more than once.
 func TestBrowser(t *testing.T) {
+	t.Parallel()
 	s := begin(t)
 	p := openPage(t, s)
 	c := card(t, s, "resident-ccb")

@@ -55,6 +55,7 @@ func says(t *testing.T, s *Stage, bank, code string) string {
 // asking and paying again, other words about the same payment, taking it back
 // on the same day, and paying anew.
 func TestCounter(t *testing.T) {
+	t.Parallel()
 	s := begin(t, hubOnly)
 	for _, bank := range counterBanks {
 		t.Run(bank, func(t *testing.T) {
@@ -133,6 +134,7 @@ func TestCounter(t *testing.T) {
 // TestManyCounters lets counters of three banks pay one notice at the same
 // moment: one is told 00, the others that it is paid or being paid.
 func TestManyCounters(t *testing.T) {
+	t.Parallel()
 	s := begin(t, hubOnly)
 	const rounds, each = 5, 3
 	stan := 0

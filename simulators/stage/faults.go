@@ -63,7 +63,7 @@ var Faults = []Fault{
 	{Name: "none", Row: "-", What: "nothing goes wrong", Expect: paid},
 	{Name: "wrong-pin", Row: "F19", What: "the PIN of the payment is wrong", Expect: notCharged, pin: "654321"},
 	{Name: "insufficient", Row: "F19", What: "the account holds too little", Expect: notCharged, set: func(p *player) {
-		p.err = p.host.AddAccount(bankhost.Account{PAN: p.card.Person.PAN, PIN: p.card.PIN, Balance: 100})
+		p.failed(p.host.AddAccount(bankhost.Account{PAN: p.card.Person.PAN, PIN: p.card.PIN, Balance: 100}))
 	}},
 	{Name: "declined", Row: "F19", What: "the bank says no (DE 39 05)", Expect: notCharged, set: bankDoes(bankhost.Decline("05"))},
 	{Name: "bank-silent", Row: "F1", What: "the request is lost before the bank", Expect: pending, unseen: true, set: bankDoes(bankhost.DropRequest)},
@@ -77,7 +77,7 @@ var Faults = []Fault{
 	{Name: "card-pulled-before-send", Row: "F11", What: "the card is pulled while the PIN is asked", Expect: notCharged, set: func(p *player) { p.pullAtPIN = true }},
 	{Name: "card-pulled-after-approval", Row: "F18", What: "the card is pulled before its last word; card_refusal says keep", Expect: paid, set: (*player).pullAtLastWord},
 	{Name: "card-refuses", Row: "F18", What: "the card says no after the approval; card_refusal says reverse", Expect: pending, set: func(p *player) {
-		p.err = p.stage.Rig.Fault(0, chipcard.Fault{Kind: chipcard.DeclinesSecond})
+		p.failed(p.stage.Rig.Fault(0, chipcard.Fault{Kind: chipcard.DeclinesSecond}))
 	}},
 	{Name: "printer-jam", Row: "F17", What: "the receipt jams", Expect: paid, set: func(p *player) { p.stage.Printer.SetFault(printer.Jam) }},
 	{Name: "hub-killed-after-send", Row: "F12", What: "the hub is killed when the bank has debited, and starts again", Expect: pending, set: (*player).killHubAtDebit},
@@ -101,7 +101,8 @@ func bankDoes(f bankhost.Fault) func(*player) {
 	return func(p *player) { p.host.SetFaultFor(profile.Debit, f, 1) }
 }
 
-// atDebit calls do while the bank works on the payment's 0200.
+// atDebit calls do while the bank works on the payment's 0200. It runs beside
+// the play, so what goes wrong in it goes through failed.
 func (p *player) atDebit(f bankhost.Fault, do func()) {
 	var once sync.Once
 	p.stage.OnRequest(func(k profile.Kind) bankhost.Fault {
@@ -121,20 +122,22 @@ func (p *player) pullAtLastWord() {
 		if err == nil {
 			err = p.stage.Rig.Fault(0, chipcard.Fault{Kind: chipcard.PullBefore, At: st.Powered + 1})
 		}
-		p.err = err
+		p.failed(err)
 	})
 }
 
 // killHubAtDebit kills the hub as soon as the bank has taken the money, and
 // starts it again.
 func (p *player) killHubAtDebit() {
-	p.atDebit(bankhost.DropReply, func() { p.later = append(p.later, p.stage.KillHub, p.startHub) })
+	p.later = []func(){p.stage.KillHub, p.startHub}
+	p.atDebit(bankhost.DropReply, func() {})
 }
 
 // killTerminalAtDebit does the same to the terminal; the bank's answer is lost
 // as well, so that nothing but the reversal ends the payment.
 func (p *player) killTerminalAtDebit() {
-	p.atDebit(bankhost.DropReply, func() { p.later = append(p.later, p.stage.KillTerminal, p.startTerminal) })
+	p.later = []func(){p.stage.KillTerminal, p.startTerminal}
+	p.atDebit(bankhost.DropReply, func() {})
 }
 
 // fen adds up dues.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/shebao-pay/shebao/settlement/operator"
@@ -59,8 +60,11 @@ type player struct {
 	result  Result
 
 	pullAtPIN bool
-	later     []func() // done by the play when the bank has the 0200
-	err       error    // of a hook
+	later     []func() // done by the play when the bank has booked the payment
+	booked    int      // debits of the card before this payment
+
+	mu  sync.Mutex
+	err error // of a fault
 }
 
 // Play lets one citizen with a card of the bank pay two dues while the fault
@@ -87,7 +91,7 @@ func (s *Stage) PlayCard(ctx context.Context, card Card, f Fault, tell func(stri
 	defer p.citizen.Leave()
 	before := p.host.Debited(card.Person.PAN)
 	for _, step := range []func(context.Context) error{p.insert, p.choose, p.pay, p.ending, p.leave, p.settle} {
-		if err := errors.Join(step(ctx), p.err); err != nil {
+		if err := errors.Join(step(ctx), p.trouble()); err != nil {
 			return p.result, err
 		}
 	}
@@ -223,6 +227,7 @@ func (p *player) ledgerDues(ctx context.Context) ([]operator.DueView, error) {
 
 // pay confirms and gives the PIN of the payment while the fault is set.
 func (p *player) pay(ctx context.Context) error {
+	p.booked = p.debits()
 	if p.fault.set != nil {
 		p.fault.set(p)
 	}
@@ -246,7 +251,7 @@ func (p *player) pay(ctx context.Context) error {
 		return err
 	}
 	p.tell("payment confirmed and PIN given" + p.fault.comment())
-	if p.fault.Name == "hub-killed-after-send" || p.fault.Name == "terminal-killed-after-send" {
+	if len(p.later) > 0 {
 		if err := p.afterDebit(ctx); err != nil {
 			return err
 		}
@@ -271,18 +276,40 @@ func minTime(a, b time.Time) time.Time {
 	return b
 }
 
+// failed notes what went wrong with a fault.
+func (p *player) failed(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.err = errors.Join(p.err, err)
+}
+
+// trouble is what went wrong with the fault so far.
+func (p *player) trouble() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.err
+}
+
+// debits are how many times the bank has debited the card, reversed or not.
+func (p *player) debits() (n int) {
+	for _, e := range p.host.Entries() {
+		if e.Op == bankhost.OpDebit && e.PAN == p.card.Person.PAN {
+			n++
+		}
+	}
+	return n
+}
+
 // afterDebit waits until the bank has booked the payment and does what the
 // fault asks for then.
 func (p *player) afterDebit(ctx context.Context) error {
 	deadline := time.Now().Add(stepOfHuman)
 	for {
-		for _, e := range p.host.Entries() {
-			if e.Op == bankhost.OpDebit && e.PAN == p.card.Person.PAN {
-				for _, do := range p.later {
-					do()
-				}
-				return p.err
+		if p.debits() > p.booked {
+			for _, do := range p.later {
+				do()
 			}
+			return p.trouble()
 		}
 		if time.Now().After(deadline) {
 			return errors.New("the bank never saw the payment")
@@ -297,7 +324,7 @@ func (p *player) afterDebit(ctx context.Context) error {
 
 func (p *player) startHub() {
 	p.tell("the hub was killed with -9 and starts again")
-	p.err = errors.Join(p.err, p.stage.StartHub(context.Background()), p.stage.banksUp(context.Background()))
+	p.failed(errors.Join(p.stage.StartHub(context.Background()), p.stage.banksUp(context.Background())))
 }
 
 // startTerminal starts the kiosk again; its page is opened anew, as a browser
@@ -305,13 +332,13 @@ func (p *player) startHub() {
 func (p *player) startTerminal() {
 	p.tell("the terminal was killed with -9 and starts again")
 	// The card still sticks in the slot: the citizen pulls it.
-	p.err = errors.Join(p.err, p.stage.StartTerminal(context.Background()), p.stage.Pull())
+	p.failed(errors.Join(p.stage.StartTerminal(context.Background()), p.stage.Pull()))
 	p.citizen.Leave()
 	next, err := p.stage.openKiosk(context.Background())
 	if err == nil {
 		p.citizen = next
 	}
-	p.err = errors.Join(p.err, err)
+	p.failed(err)
 }
 
 // ending notes what the citizen saw, and takes the receipt where there is one.

@@ -71,6 +71,7 @@ func changed(t *testing.T, s *Stage, name, old, now string) string {
 // TestTroubleAtStart holds that a program that cannot start says what is wrong
 // and where, and that nothing is harmed by the attempt.
 func TestTroubleAtStart(t *testing.T) {
+	t.Parallel()
 	s := begin(t, hubOnly)
 	s.cfg.HubOnly = false
 	if _, err := s.writeFile("terminald.yaml", terminaldFile); err != nil {
@@ -102,7 +103,7 @@ func TestTroubleAtStart(t *testing.T) {
 
 		// settled itself, with everything else its own: its admin port is that of
 		// the hub that runs.
-		file := changed(t, s, "settled.yaml", "data: "+s.path("ledger"), "data: "+t.TempDir())
+		file := changed(t, s, "settled.yaml", s.path("ledger"), t.TempDir())
 		b, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -170,6 +171,7 @@ func write(t *testing.T, path string, at int, b []byte) {
 // off, and then damages what had been acknowledged, at which the node refuses to
 // start and names the place.
 func TestDamagedLog(t *testing.T) {
+	t.Parallel()
 	s := begin(t, hubOnly)
 	it := deal(t, s, "ccb")
 	no, total := notice(t, s, it)
@@ -262,6 +264,7 @@ func metric(t *testing.T, s *Stage, name string) int {
 // TestBadFrames sends what is no message to the counter ports: the link is
 // closed and counted, and counters beside it are served as before.
 func TestBadFrames(t *testing.T) {
+	t.Parallel()
 	s := begin(t, hubOnly)
 	pid := s.HubPID()
 	for _, bank := range counterBanks {
