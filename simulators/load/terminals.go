@@ -23,19 +23,22 @@ import (
 // TerminalConfig says what the kiosks of a run are.
 type TerminalConfig struct {
 	URL string // of the terminal API, such as https://127.0.0.1:8710
-	// TLS has the terminal's certificate and the hub's root. All kiosks of a run
-	// share it: a hub session belongs to a certificate and one power-up of a card.
-	TLS      *tls.Config
-	Terminal si.Terminal
-	// Kiosks work at the same time, each on one connection stream with one card
-	// after the other.
-	Kiosks   int
+	// Kiosks work at the same time, each with one card after the other.
+	Kiosks   []Kiosk
 	Duration time.Duration
 	// Grace is how long a payment without an ending may be asked after; 0 takes 30 s.
 	Grace time.Duration
 	// NextCard gives a card with its PIN; false when there are no more. It may be
 	// called by any kiosk.
 	NextCard func() (chipcard.Data, string, bool)
+}
+
+// Kiosk is one terminal of a run. No two share anything at the hub: a terminal
+// has one session at a time, and a limit of calls and of PINs of its own.
+type Kiosk struct {
+	Terminal si.Terminal
+	// TLS has the terminal's certificate and the hub's root.
+	TLS *tls.Config
 	// PINBlock is what the pad makes of a PIN; see simulators/pinpad.Block.
 	PINBlock func(pan si.PAN, pin string) (si.PINBlock, error)
 	// PINKey names the pad's key, such as terminal/1/tpk.
@@ -47,17 +50,77 @@ const maxKiosks = 1024
 
 // fleet is what the kiosks share.
 type fleet struct {
-	cfg      TerminalConfig
-	http     *http.Client
-	sessions *cardauth.Sessions
-	stop     context.Context
-	zero     time.Time
+	cfg  TerminalConfig
+	stop context.Context
+	zero time.Time
 
 	mu      sync.Mutex
 	out     Report
 	latency histogram
 	last    time.Duration
 	seen    map[string]bool // receipts
+}
+
+// A kiosk makes at most callsPerSecond calls, callBurst at once: the hub takes
+// 50 and 200 of a terminal. What is left is for asking after payments.
+const (
+	callsPerSecond = 45
+	callBurst      = 150
+)
+
+// How many calls a step of a citizen's visit has.
+const (
+	visitCalls   = 4 // session, PIN, dues, end
+	paymentCalls = 2 // payment, card outcome
+)
+
+// kiosk is one terminal at work.
+type kiosk struct {
+	Kiosk
+	*fleet
+	http     *http.Client
+	sessions *cardauth.Sessions
+	used     time.Time // until when its calls so far take up the even rate
+}
+
+// turn waits until so many more calls may be made; false when the time is over.
+func (k *kiosk) turn(calls int) bool {
+	const each = time.Second / callsPerSecond
+	now := time.Now()
+	if k.used.Before(now) {
+		k.used = now
+	}
+	k.used = k.used.Add(time.Duration(calls) * each)
+	t := time.NewTimer(k.used.Sub(now) - callBurst*each)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return k.stop.Err() == nil
+	case <-k.stop.Done():
+		return false
+	}
+}
+
+func (c *TerminalConfig) check() error {
+	switch {
+	case c.NextCard == nil:
+		return errors.New("load: cards are needed")
+	case len(c.Kiosks) < 1 || len(c.Kiosks) > maxKiosks:
+		return fmt.Errorf("load: %d kiosks; 1 to %d are possible", len(c.Kiosks), maxKiosks)
+	case c.Duration <= 0:
+		return errors.New("load: some time is needed")
+	}
+	taken := map[si.Terminal]bool{}
+	for _, k := range c.Kiosks {
+		switch {
+		case k.PINBlock == nil || k.TLS == nil:
+			return fmt.Errorf("load: terminal %d needs PIN blocks and a certificate", k.Terminal)
+		case taken[k.Terminal]:
+			return fmt.Errorf("load: two kiosks are terminal %d; the hub would end the one's session for the other", k.Terminal)
+		}
+		taken[k.Terminal] = true
+	}
+	return nil
 }
 
 // Terminals has kiosks pay at the terminal API: for each card a session, the
@@ -67,26 +130,25 @@ func Terminals(ctx context.Context, cfg TerminalConfig) (Report, error) {
 	if cfg.Grace == 0 {
 		cfg.Grace = defaultEnd
 	}
-	switch {
-	case cfg.NextCard == nil || cfg.PINBlock == nil || cfg.TLS == nil:
-		return Report{}, errors.New("load: cards, PIN blocks and a certificate are needed")
-	case cfg.Kiosks < 1 || cfg.Kiosks > maxKiosks:
-		return Report{}, fmt.Errorf("load: %d kiosks; 1 to %d are possible", cfg.Kiosks, maxKiosks)
-	case cfg.Duration <= 0:
-		return Report{}, errors.New("load: some time is needed")
+	if err := cfg.check(); err != nil {
+		return Report{}, err
 	}
-	t := &http.Transport{TLSClientConfig: cfg.TLS, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: cfg.Kiosks}
-	defer t.CloseIdleConnections()
-	f := &fleet{cfg: cfg, http: &http.Client{Transport: t}, out: Report{Refused: map[string]uint64{}}, seen: map[string]bool{}}
-	if err := f.configure(ctx); err != nil {
-		return Report{}, fmt.Errorf("load: terminal configuration: %w", err)
+	f := &fleet{cfg: cfg, out: Report{Refused: map[string]uint64{}}, seen: map[string]bool{}}
+	kiosks := make([]*kiosk, len(cfg.Kiosks))
+	for i, one := range cfg.Kiosks {
+		t := &http.Transport{TLSClientConfig: one.TLS, ForceAttemptHTTP2: true}
+		defer t.CloseIdleConnections()
+		kiosks[i] = &kiosk{Kiosk: one, fleet: f, http: &http.Client{Transport: t}}
+		if err := kiosks[i].configure(ctx); err != nil {
+			return Report{}, fmt.Errorf("load: configuration of terminal %d: %w", one.Terminal, err)
+		}
 	}
 	stop, cancel := context.WithTimeout(ctx, cfg.Duration)
 	defer cancel()
 	f.stop, f.zero = stop, time.Now()
 	var wg sync.WaitGroup
-	for range cfg.Kiosks {
-		wg.Go(f.kiosk)
+	for _, k := range kiosks {
+		wg.Go(k.work)
 	}
 	wg.Wait()
 	r := f.out
@@ -97,10 +159,10 @@ func Terminals(ctx context.Context, cfg TerminalConfig) (Report, error) {
 }
 
 // configure asks for what a terminal must know of banks, areas and keys.
-func (f *fleet) configure(ctx context.Context) error {
+func (k *kiosk) configure(ctx context.Context) error {
 	var ack termapi.HeartbeatAck
 	beat := termapi.Heartbeat{Version: "load", AtMillis: time.Now().UnixMilli(), State: "in-service", Paper: "ok"}
-	if err := f.call(ctx, http.MethodPost, "/v1/heartbeat", beat, &ack); err != nil {
+	if err := k.call(ctx, http.MethodPost, "/v1/heartbeat", beat, &ack); err != nil {
 		return err
 	}
 	iins := map[string]string{}
@@ -108,11 +170,11 @@ func (f *fleet) configure(ctx context.Context) error {
 		iins[i.Prefix] = i.Bank
 	}
 	var err error
-	f.sessions, err = cardauth.New(cardauth.Config{
+	k.sessions, err = cardauth.New(cardauth.Config{
 		IINs: iins, Areas: ack.Config.Areas, Random: rand.Reader,
-		Terminal: cardauth.NewTerminalData(fmt.Sprintf("%08d", f.cfg.Terminal)),
+		Terminal: cardauth.NewTerminalData(fmt.Sprintf("%08d", k.Terminal)),
 		Seal: func(card [16]byte, counter uint64, v envelope.Fields) ([]byte, error) {
-			return envelope.Seal(ack.Config.EnvelopeKey, f.cfg.Terminal, card, counter, v)
+			return envelope.Seal(ack.Config.EnvelopeKey, k.Terminal, card, counter, v)
 		},
 	})
 	return err
@@ -124,7 +186,7 @@ type problemError struct{ code string }
 func (e *problemError) Error() string { return "the hub refused: " + e.code }
 
 // call makes one call of the API.
-func (f *fleet) call(ctx context.Context, method, path string, in, out any) error {
+func (k *kiosk) call(ctx context.Context, method, path string, in, out any) error {
 	var body io.Reader
 	if in != nil {
 		b, err := json.Marshal(in)
@@ -133,14 +195,14 @@ func (f *fleet) call(ctx context.Context, method, path string, in, out any) erro
 		}
 		body = bytes.NewReader(b)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, f.cfg.URL+path, body)
+	req, err := http.NewRequestWithContext(ctx, method, k.cfg.URL+path, body)
 	if err != nil {
 		return err
 	}
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	resp, err := f.http.Do(req)
+	resp, err := k.http.Do(req)
 	if err != nil {
 		return err
 	}
@@ -158,15 +220,15 @@ func (f *fleet) call(ctx context.Context, method, path string, in, out any) erro
 	return json.NewDecoder(resp.Body).Decode(out)
 }
 
-// kiosk serves cards until there are no more or the time is over.
-func (f *fleet) kiosk() {
-	for f.stop.Err() == nil {
-		data, pin, ok := f.cfg.NextCard()
+// work serves cards until there are no more or the time is over.
+func (k *kiosk) work() {
+	for k.turn(visitCalls) {
+		data, pin, ok := k.cfg.NextCard()
 		if !ok {
 			return
 		}
-		if err := f.serve(data, pin); err != nil {
-			f.fail(err)
+		if err := k.serve(data, pin); err != nil {
+			k.fail(err)
 		}
 	}
 }
@@ -181,12 +243,12 @@ func (f *fleet) fail(err error) {
 }
 
 // serve is one citizen: card in, PIN, pay all that is due, card out.
-func (f *fleet) serve(data chipcard.Data, pin string) error {
+func (k *kiosk) serve(data chipcard.Data, pin string) error {
 	chip, err := chipcard.New(data, chipcard.State{}, chipcard.Hooks{})
 	if err != nil {
 		return fmt.Errorf("load: card: %w", err)
 	}
-	card, err := f.sessions.Open(chip)
+	card, err := k.sessions.Open(chip)
 	if err != nil {
 		return fmt.Errorf("load: card: %w", err)
 	}
@@ -201,29 +263,29 @@ func (f *fleet) serve(data chipcard.Data, pin string) error {
 	}
 	id := card.ID()
 	var opened termapi.SessionOpened
-	if err := f.call(ctx, http.MethodPost, "/v1/sessions", termapi.Session{CardSession: fmt.Sprintf("%x", id), Counter: counter, Envelope: sealed}, &opened); err != nil {
+	if err := k.call(ctx, http.MethodPost, "/v1/sessions", termapi.Session{CardSession: fmt.Sprintf("%x", id), Counter: counter, Envelope: sealed}, &opened); err != nil {
 		return fmt.Errorf("load: session: %w", err)
 	}
 	if opened.CardProblem != "" {
 		return fmt.Errorf("load: session: card problem %s", opened.CardProblem)
 	}
 	path := "/v1/sessions/" + opened.Session
-	defer func() { _ = f.call(ctx, http.MethodDelete, path, nil, nil) }() // it would die by itself
-	if err := f.prove(ctx, card, path, pin); err != nil {
+	defer func() { _ = k.call(ctx, http.MethodDelete, path, nil, nil) }() // it would die by itself
+	if err := k.prove(ctx, card, path, pin); err != nil {
 		return err
 	}
 	var dues termapi.Dues
-	if err := f.call(ctx, http.MethodGet, path+"/dues", nil, &dues); err != nil {
+	if err := k.call(ctx, http.MethodGet, path+"/dues", nil, &dues); err != nil {
 		return fmt.Errorf("load: dues: %w", err)
 	}
 	for _, d := range dues.Dues {
-		if f.stop.Err() != nil {
-			break
-		}
 		if !d.Payable {
 			continue
 		}
-		if err := f.pay(ctx, card, opened.Session, pin, &d); err != nil {
+		if !k.turn(paymentCalls) {
+			break
+		}
+		if err := k.pay(ctx, card, opened.Session, pin, &d); err != nil {
 			return err
 		}
 	}
@@ -231,12 +293,12 @@ func (f *fleet) serve(data chipcard.Data, pin string) error {
 }
 
 // authorise runs one transaction of the chip under a new PIN block.
-func (f *fleet) authorise(card *cardauth.Session, what cardauth.Purpose, amount si.Fen, pin string) (termapi.CardAuth, error) {
-	block, err := f.cfg.PINBlock(card.PAN(), pin)
+func (k *kiosk) authorise(card *cardauth.Session, what cardauth.Purpose, amount si.Fen, pin string) (termapi.CardAuth, error) {
+	block, err := k.PINBlock(card.PAN(), pin)
 	if err != nil {
 		return termapi.CardAuth{}, err
 	}
-	p, problem := card.Authorise(what, amount, time.Now(), cardauth.PIN{Block: block, Key: f.cfg.PINKey, Format: si.PINFormat4AES})
+	p, problem := card.Authorise(what, amount, time.Now(), cardauth.PIN{Block: block, Key: k.PINKey, Format: si.PINFormat4AES})
 	if problem != cardauth.OK {
 		return termapi.CardAuth{}, fmt.Errorf("load: card: problem %d: %w", problem, card.Why())
 	}
@@ -247,14 +309,14 @@ func hostAnswer(approved bool, d termapi.IssuerData) cardauth.HostAnswer {
 	return cardauth.HostAnswer{Approved: approved, Answered: d.ARC != "", ARC: d.ARC, Auth: d.Auth, Scripts: d.Scripts}
 }
 
-func (f *fleet) prove(ctx context.Context, card *cardauth.Session, path, pin string) error {
-	auth, err := f.authorise(card, cardauth.ForPINProof, 0, pin)
+func (k *kiosk) prove(ctx context.Context, card *cardauth.Session, path, pin string) error {
+	auth, err := k.authorise(card, cardauth.ForPINProof, 0, pin)
 	if err != nil {
 		return err
 	}
 	var r termapi.PINProofResult
 	ask := termapi.PINProof{ID: si.NewPaymentID(time.Now()).String(), Auth: auth}
-	if err := f.call(ctx, http.MethodPost, path+"/pin", ask, &r); err != nil {
+	if err := k.call(ctx, http.MethodPost, path+"/pin", ask, &r); err != nil {
 		return fmt.Errorf("load: PIN: %w", err)
 	}
 	if r.Result != termapi.PINProven {
@@ -266,9 +328,9 @@ func (f *fleet) prove(ctx context.Context, card *cardauth.Session, path, pin str
 
 // pay pays one due and waits for its ending, also through a hub that starts
 // again: a payment without an answer is asked after by its id.
-func (f *fleet) pay(ctx context.Context, card *cardauth.Session, session, pin string, d *termapi.Due) error {
+func (k *kiosk) pay(ctx context.Context, card *cardauth.Session, session, pin string, d *termapi.Due) error {
 	total := d.Amount + d.LateFee
-	auth, err := f.authorise(card, cardauth.ForPayment, si.Fen(total), pin)
+	auth, err := k.authorise(card, cardauth.ForPayment, si.Fen(total), pin)
 	if err != nil {
 		return err
 	}
@@ -276,27 +338,27 @@ func (f *fleet) pay(ctx context.Context, card *cardauth.Session, session, pin st
 		Dues: []termapi.PayLine{{ID: d.ID, Version: d.Version, Amount: d.Amount, LateFee: d.LateFee}}}
 	began := time.Now()
 	var st termapi.PaymentState
-	err = f.call(ctx, http.MethodPost, "/v1/payments", p, &st)
+	err = k.call(ctx, http.MethodPost, "/v1/payments", p, &st)
 	took := time.Since(began)
 	var refused *problemError
 	if errors.As(err, &refused) {
-		f.refuse(refused.code)
+		k.refuse(refused.code)
 		return nil
 	}
 	if err != nil || st.State == termapi.PaymentPending {
-		if st, err = f.follow(ctx, p.ID); err != nil {
+		if st, err = k.follow(ctx, p.ID); err != nil {
 			return err
 		}
 	}
 	if st.State != termapi.PaymentPosted {
 		card.Complete(hostAnswer(false, st.IssuerData))
-		f.refuse(st.State + " " + st.Reason)
+		k.refuse(st.State + " " + st.Reason)
 		return nil
 	}
 	word := card.Complete(hostAnswer(true, st.IssuerData))
-	f.paid(&st, took)
+	k.paid(&st, took)
 	outcome := termapi.CardOutcome{Outcome: outcomes[word.Outcome], DE55: word.DE55}
-	if err := f.call(ctx, http.MethodPost, "/v1/payments/"+p.ID+"/card-outcome", outcome, nil); err != nil {
+	if err := k.call(ctx, http.MethodPost, "/v1/payments/"+p.ID+"/card-outcome", outcome, nil); err != nil {
 		return fmt.Errorf("load: card outcome: %w", err)
 	}
 	return nil
@@ -309,26 +371,26 @@ var outcomes = map[cardauth.Outcome]string{
 
 // follow asks after a payment until it has ended. One that the hub never saw is
 // closed, and was not paid.
-func (f *fleet) follow(ctx context.Context, id string) (termapi.PaymentState, error) {
+func (k *kiosk) follow(ctx context.Context, id string) (termapi.PaymentState, error) {
 	var st termapi.PaymentState
-	over := f.zero.Add(f.cfg.Duration + f.cfg.Grace)
+	over := k.zero.Add(k.cfg.Duration + k.cfg.Grace)
 	for time.Now().Before(over) {
-		err := f.call(ctx, http.MethodGet, "/v1/payments/"+id, nil, &st)
+		err := k.call(ctx, http.MethodGet, "/v1/payments/"+id, nil, &st)
 		var refused *problemError
 		if errors.As(err, &refused) && refused.code == termapi.ErrNotFound {
-			err = f.call(ctx, http.MethodPost, "/v1/payments/"+id+"/close", nil, &st)
+			err = k.call(ctx, http.MethodPost, "/v1/payments/"+id+"/close", nil, &st)
 		}
 		if err == nil && st.State != termapi.PaymentPending {
-			f.mu.Lock()
-			f.out.AskedAgain++
-			f.mu.Unlock()
+			k.mu.Lock()
+			k.out.AskedAgain++
+			k.mu.Unlock()
 			return st, nil
 		}
 		time.Sleep(reconnect)
 	}
-	f.mu.Lock()
-	f.out.Unanswered++
-	f.mu.Unlock()
+	k.mu.Lock()
+	k.out.Unanswered++
+	k.mu.Unlock()
 	return st, fmt.Errorf("load: payment %s has no ending", id)
 }
 

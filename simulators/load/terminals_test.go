@@ -1,6 +1,7 @@
 package load
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/shebao-pay/shebao/cardauth/envelope"
@@ -149,30 +151,36 @@ func (a *api) payment(w http.ResponseWriter, r *http.Request) {
 	a.say(w, 200, st)
 }
 
-func terminals(t *testing.T, s *httptest.Server, cards int) TerminalConfig {
+func terminals(t *testing.T, s *httptest.Server, kiosks, cards int) TerminalConfig {
 	t.Helper()
 	roots := x509.NewCertPool()
 	roots.AddCert(s.Certificate())
 	var mu sync.Mutex
 	n := 0
-	return TerminalConfig{
-		URL: s.URL, TLS: &tls.Config{RootCAs: roots, ServerName: "example.com", MinVersion: tls.VersionTLS13}, Terminal: 1, Kiosks: 3,
-		Duration: 20 * time.Second, Grace: time.Second, PINKey: "terminal/1/tpk",
+	cfg := TerminalConfig{
+		URL: s.URL, Duration: 20 * time.Second, Grace: time.Second,
 		NextCard: func() (chipcard.Data, string, bool) {
 			mu.Lock()
 			defer mu.Unlock()
 			n++
 			return chipcard.Example(n), "123456", n <= cards
 		},
-		PINBlock: func(pan si.PAN, pin string) (si.PINBlock, error) {
-			return pinpad.Block(si.PINFormat4AES, []byte("terminal pin key, 32 bytes long!"), pan, pin)
-		},
 	}
+	for i := range kiosks {
+		cfg.Kiosks = append(cfg.Kiosks, Kiosk{
+			Terminal: si.Terminal(i + 1), PINKey: fmt.Sprintf("terminal/%d/tpk", i+1),
+			TLS: &tls.Config{RootCAs: roots, ServerName: "example.com", MinVersion: tls.VersionTLS13},
+			PINBlock: func(pan si.PAN, pin string) (si.PINBlock, error) {
+				return pinpad.Block(si.PINFormat4AES, []byte("terminal pin key, 32 bytes long!"), pan, pin)
+			},
+		})
+	}
+	return cfg
 }
 
 func TestTerminals(t *testing.T) {
 	a, s := newAPI(t)
-	rep, err := Terminals(t.Context(), terminals(t, s, 10))
+	rep, err := Terminals(t.Context(), terminals(t, s, 3, 10))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,8 +215,7 @@ func TestTerminalEndings(t *testing.T) {
 		}
 		return http.StatusOK
 	}
-	cfg := terminals(t, s, 4)
-	cfg.Kiosks = 1
+	cfg := terminals(t, s, 1, 4)
 	rep, err := Terminals(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -223,14 +230,56 @@ func TestTerminalEndings(t *testing.T) {
 func TestTerminalBounds(t *testing.T) {
 	_, s := newAPI(t)
 	for name, change := range map[string]func(*TerminalConfig){
-		"no kiosk": func(c *TerminalConfig) { c.Kiosks = 0 }, "too many": func(c *TerminalConfig) { c.Kiosks = maxKiosks + 1 },
-		"no time": func(c *TerminalConfig) { c.Duration = 0 }, "no cards": func(c *TerminalConfig) { c.NextCard = nil },
+		"no kiosk": func(c *TerminalConfig) { c.Kiosks = nil },
+		"too many": func(c *TerminalConfig) {
+			for len(c.Kiosks) <= maxKiosks {
+				k := c.Kiosks[0]
+				k.Terminal = si.Terminal(len(c.Kiosks) + 1)
+				c.Kiosks = append(c.Kiosks, k)
+			}
+		},
+		"no certificate": func(c *TerminalConfig) { c.Kiosks[0].TLS = nil },
+		"no PIN blocks":  func(c *TerminalConfig) { c.Kiosks[0].PINBlock = nil },
+		"one twice":      func(c *TerminalConfig) { c.Kiosks = append(c.Kiosks, c.Kiosks[0]) },
+		"no time":        func(c *TerminalConfig) { c.Duration = 0 }, "no cards": func(c *TerminalConfig) { c.NextCard = nil },
 		"no hub": func(c *TerminalConfig) { c.URL = "https://127.0.0.1:1" },
 	} {
-		cfg := terminals(t, s, 1)
+		cfg := terminals(t, s, 1, 1)
 		change(&cfg)
 		if _, err := Terminals(t.Context(), cfg); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
+}
+
+// TestTurn has a kiosk stay within what the hub takes of one terminal: a burst at
+// once, then an even rate, and nothing after the end.
+func TestTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stop, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		k := kiosk{fleet: &fleet{stop: stop}}
+		began := time.Now()
+		for range callBurst {
+			if !k.turn(1) {
+				t.Fatal("over within the burst")
+			}
+		}
+		if d := time.Since(began); d != 0 {
+			t.Errorf("a burst of %d calls took %s, want no time", callBurst, d)
+		}
+		for range callsPerSecond {
+			if !k.turn(1) {
+				t.Fatal("over within a second")
+			}
+		}
+		if d := time.Since(began); d < time.Second-time.Microsecond || d > time.Second {
+			t.Errorf("%d calls after the burst took %s, want a second", callsPerSecond, d)
+		}
+		for k.turn(paymentCalls) {
+		}
+		if d := time.Since(began); d != 10*time.Second {
+			t.Errorf("the last turn ended after %s, want the end of the run at 10 s", d)
+		}
+	})
 }
