@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/shebao-pay/shebao/cardauth/emv"
@@ -30,12 +31,15 @@ type keyBook struct {
 const (
 	regionNumber = 1
 	regionArea   = 330110
-	terminalNo   = 1
 )
+
+// MaxTerminals bounds the terminals of a stage: kiosks at one time, each with a
+// certificate and a key made at the start.
+const MaxTerminals = 256
 
 // openKeys reads the book of this stage, or makes it together with the sealed
 // key store that the HSM process opens.
-func openKeys(dir string, banks []*profile.Profile) (*keyBook, error) {
+func openKeys(dir string, banks []*profile.Profile, terminals int) (*keyBook, error) {
 	path := filepath.Join(dir, "keys.json")
 	b, err := os.ReadFile(path)
 	if err == nil {
@@ -48,7 +52,7 @@ func openKeys(dir string, banks []*profile.Profile) (*keyBook, error) {
 	if !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("stage: %w", err)
 	}
-	k, err := makeKeys(banks)
+	k, err := makeKeys(banks, terminals)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +77,7 @@ func random(n int) string {
 	return hex.EncodeToString(b)
 }
 
-func makeKeys(banks []*profile.Profile) (*keyBook, error) {
+func makeKeys(banks []*profile.Profile, terminals int) (*keyBook, error) {
 	k := &keyBook{Passphrase: random(16), Named: map[string]string{}, IMK: map[string]string{}}
 	for _, p := range banks {
 		k.IMK[p.Code] = random(16)
@@ -91,15 +95,17 @@ func makeKeys(banks []*profile.Profile) (*keyBook, error) {
 	year := time.Now().In(si.China).Year()
 	k.Named[softhsm.EnvelopeKeyName(year)] = hex.EncodeToString(envelope.Bytes())
 	k.Named[softhsm.PersonKeyName(regionNumber, year)] = random(32)
-	k.Named[padKey] = random(32)
+	for n := range terminals {
+		k.Named[padKey(n+1)] = random(32)
+	}
 	for _, name := range []string{softhsm.NameHashID, softhsm.NameHashCard, softhsm.NameHashNo, softhsm.NameHashPAN} {
 		k.Named[name] = random(32)
 	}
 	return k, nil
 }
 
-// padKey names the PIN key that the simulated pad and the hub share.
-const padKey = "terminal/1/tpk"
+// padKey names the PIN key that a terminal's simulated pad and the hub share.
+func padKey(terminal int) string { return "terminal/" + strconv.Itoa(terminal) + "/tpk" }
 
 // seal writes the key store and the passphrase file of the HSM process.
 func (k *keyBook) seal(dir string) error {
@@ -134,13 +140,14 @@ func usageOf(name string) softhsm.Usage {
 		return softhsm.HashNo
 	case softhsm.NameHashPAN:
 		return softhsm.HashPAN
-	case padKey:
-		return softhsm.PINAES
 	}
 	for _, f := range []struct {
 		pattern string
 		usage   softhsm.Usage
-	}{{"envelope/*", softhsm.Envelope}, {"pii/*/*", softhsm.Person}, {"*/tmk/*", softhsm.Master}, {"*/kbpk", softhsm.Protect}} {
+	}{
+		{"envelope/*", softhsm.Envelope}, {"pii/*/*", softhsm.Person}, {"*/tmk/*", softhsm.Master}, {"*/kbpk", softhsm.Protect},
+		{"terminal/*/tpk", softhsm.PINAES},
+	} {
 		if ok, _ := filepath.Match(f.pattern, name); ok {
 			return f.usage
 		}

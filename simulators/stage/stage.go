@@ -36,6 +36,9 @@ type Config struct {
 	Ports Ports
 	// HubOnly leaves out terminal, cards, PIN pad and printer: for load.
 	HubOnly bool
+	// Terminals is how many terminals the hub knows: 1, which 0 means as well, to
+	// MaxTerminals. LoadTerminals plays them. A folder keeps those it began with.
+	Terminals int
 	// NullLedger runs settled without a ledger: the yardstick of the load.
 	NullLedger bool
 	// Quick shortens the time-outs, so that each fault ends within seconds.
@@ -178,6 +181,12 @@ func Start(ctx context.Context, cfg Config) (_ *Stage, err error) {
 	if cfg.Progress == nil {
 		cfg.Progress = func(string, int, int) {}
 	}
+	if cfg.Terminals == 0 {
+		cfg.Terminals = 1
+	}
+	if cfg.Terminals < 1 || cfg.Terminals > MaxTerminals {
+		return nil, fmt.Errorf("stage: %d terminals; 1 to %d are possible", cfg.Terminals, MaxTerminals)
+	}
 	if cfg.Dir, err = filepath.Abs(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("stage: %w", err)
 	}
@@ -276,7 +285,7 @@ func (s *Stage) prepare(context.Context) error {
 		}
 	}
 	var err error
-	if s.keys, err = openKeys(s.cfg.Dir, s.Profiles); err != nil {
+	if s.keys, err = openKeys(s.cfg.Dir, s.Profiles, s.cfg.Terminals); err != nil {
 		return err
 	}
 	if s.pki, err = openPKI(s.path("pki")); err != nil {
