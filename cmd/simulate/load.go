@@ -39,6 +39,9 @@ func loadCommand() *cobra.Command {
 		Use: "load", Args: cobra.NoArgs,
 		Short: "Many payments against settled as its own process, counted, checked and verified",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.path == "terminal" && !cmd.Flags().Changed("inflight") {
+				f.inFlight = 1
+			}
 			if err := f.check(); err != nil {
 				return err
 			}
@@ -63,8 +66,8 @@ func loadCommand() *cobra.Command {
 	fl := c.Flags()
 	fl.StringVar(&f.path, "path", "counter", "counter or terminal")
 	fl.StringVar(&f.bank, "bank", "ccb", "bank that pays: rcb, ccb or boc")
-	fl.IntVar(&f.links, "links", 64, "connections (terminal: cards at one time)")
-	fl.IntVar(&f.inFlight, "inflight", 8, "payments under way on each connection")
+	fl.IntVar(&f.links, "links", 64, "connections (terminal: times --inflight, the kiosks at one time)")
+	fl.IntVar(&f.inFlight, "inflight", 8, "payments under way on each connection (terminal: 1 unless it is given)")
 	fl.IntVar(&f.rate, "rate", 0, "payments a second; 0 pays as fast as answers come")
 	fl.IntVar(&f.seconds, "seconds", 10, "how long new payments are begun")
 	fl.IntVar(&f.persons, "persons", 100_000, "residents in the ledger")
@@ -83,6 +86,10 @@ func (f *loadFlags) check() error {
 		return fmt.Errorf("--persons %d: 1,000 to 2,000,000", f.persons)
 	case f.seconds < 1 || f.seconds > 3600 || f.kill < 0 || f.kill > 1000 || f.dues < 0:
 		return errors.New("--seconds is 1 to 3600, --kill 0 to 1000, --dues not negative")
+	case f.path == "terminal" && (f.links < 1 || f.inFlight < 1 || f.links*f.inFlight > stage.MaxTerminals):
+		return fmt.Errorf("--links %d --inflight %d: on the terminal path their product is the kiosks at one time, 1 to %d", f.links, f.inFlight, stage.MaxTerminals)
+	case f.path == "terminal" && (f.rate != 0 || f.dues != 0 || f.kill != 0 || f.null):
+		return errors.New("--rate, --dues, --kill and --null-ledger are for --path counter")
 	}
 	return nil
 }
@@ -134,16 +141,28 @@ func (f *loadFlags) once(ctx context.Context, null bool, seconds int, tell func(
 	if err != nil {
 		return stage.LoadResult{}, err
 	}
-	s, err := stage.Start(ctx, stage.Config{
+	c := stage.Config{
 		Dir: dir, Bin: bin, Persons: f.persons, Seed: defaultSeed, Ports: ports,
-		HubOnly: f.path == "counter", NullLedger: null, Quick: true, Tell: tell,
-	})
+		HubOnly: true, NullLedger: null, Quick: true, Tell: tell,
+	}
+	if f.path == "terminal" {
+		c.Terminals = f.links * f.inFlight
+	}
+	s, err := stage.Start(ctx, c)
 	if err != nil {
 		return stage.LoadResult{}, err
 	}
 	defer s.Close()
 	l := stage.Load{
 		Bank: f.bank, Links: f.links, InFlight: f.inFlight, Rate: f.rate, Seconds: seconds, Dues: f.dues, Kill: f.kill, Tell: tell,
+	}
+	if f.path == "terminal" {
+		r, err := s.LoadTerminals(ctx, l)
+		if err != nil {
+			return r, err
+		}
+		err = held(s.LedgerDir(), nil, false, &r)
+		return r, err
 	}
 	r, acks, err := s.Load(ctx, l)
 	if err != nil {
