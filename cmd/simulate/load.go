@@ -65,7 +65,7 @@ func loadCommand() *cobra.Command {
 	}
 	fl := c.Flags()
 	fl.StringVar(&f.path, "path", "counter", "counter or terminal")
-	fl.StringVar(&f.bank, "bank", "ccb", "bank that pays: rcb, ccb or boc")
+	fl.StringVar(&f.bank, "bank", "ccb", "bank that pays; the counter path speaks for ccb, the terminal path for all four")
 	fl.IntVar(&f.links, "links", 64, "connections (terminal: times --inflight, the kiosks at one time)")
 	fl.IntVar(&f.inFlight, "inflight", 8, "payments under way on each connection (terminal: 1 unless it is given)")
 	fl.IntVar(&f.rate, "rate", 0, "payments a second; 0 pays as fast as answers come")
@@ -172,7 +172,8 @@ func (f *loadFlags) once(ctx context.Context, null bool, seconds int, tell func(
 		r.Verify = "null ledger"
 		return r, nil
 	}
-	return r, held(s.LedgerDir(), acks, f.kill > 0, &r)
+	err = held(s.LedgerDir(), acks, f.kill > 0, &r)
+	return r, err
 }
 
 // held verifies the stopped ledger as shebaoctl does and then asks it for every
