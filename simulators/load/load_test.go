@@ -63,13 +63,17 @@ func (a *acks) add(k Ack) {
 	a.list = append(a.list, k)
 }
 
+// allThereIs is long enough to pay every notice on the slowest machine; a run
+// ends when there are no more.
+const allThereIs = 2 * time.Minute
+
 // TestEveryNoticeOnce pays every notice there is and compares with the ledger.
 func TestEveryNoticeOnce(t *testing.T) {
 	const persons = 3000
 	w := newWorld(t, persons)
 	supply, got := &notices{most: persons}, &acks{}
 	cfg := w.config(4, 8)
-	cfg.Next, cfg.OnAck = supply.Next, got.add
+	cfg.Next, cfg.OnAck, cfg.Duration = supply.Next, got.add, allThereIs
 	rep, err := Run(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -192,7 +196,7 @@ func TestNullLedger(t *testing.T) {
 	w := newWorld(t, 0, envNull+"=1")
 	supply := &notices{most: 5000}
 	cfg := w.config(2, 16)
-	cfg.Next, cfg.NoReceipts = supply.Next, true
+	cfg.Next, cfg.NoReceipts, cfg.Duration = supply.Next, true, allThereIs
 	rep, err := Run(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -193,11 +193,11 @@ func TestSession(t *testing.T) {
 	if read := s.Read(time.Now()); read.Problem != cardauth.Unreadable {
 		t.Errorf("Read of a mute card: problem %d, want unreadable", read.Problem)
 	}
-	d.want(pcsc.Out)
-	d.want(pcsc.Fault)
+	d.want(pcsc.Fault) // the card is still in: it leaves when it is pulled
 	if _, err := d.rig.Remove(0); err != nil {
 		t.Fatalf("Remove: %v", err)
 	}
+	d.want(pcsc.Out)
 	d.want(pcsc.Ready)
 
 	_, s = d.take(data, stats.State)
