@@ -251,9 +251,14 @@ func (s *Stage) LedgerDir() string { return s.path("ledger") }
 // killAtRandom kills settled l.Kill times over the run and starts it again.
 func (s *Stage) killAtRandom(ctx context.Context, l Load) int {
 	done := 0
+	end := time.Now().Add(time.Duration(l.Seconds) * time.Second)
 	for done < l.Kill {
-		mean := time.Duration(l.Seconds) * time.Second / time.Duration(l.Kill+1)
-		t := time.NewTimer(mean/4 + rand.N(mean))
+		// A share of what is left for each; half of it is for the start.
+		share := max(pollTime, time.Until(end)/time.Duration(l.Kill-done))
+		t := time.NewTimer(rand.N(share))
+		if done > 0 {
+			t.Reset(rand.N(share / 2))
+		}
 		select {
 		case <-ctx.Done():
 			t.Stop()
