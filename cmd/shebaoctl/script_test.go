@@ -59,7 +59,7 @@ func (r *running) stop() error {
 		return nil
 	}
 	err := r.server.Close()
-	_ = <-r.ended // always that it was closed
+	<-r.ended // always that it was closed
 	r.server = nil
 	if closed := r.ledger.Close(); err == nil {
 		err = closed

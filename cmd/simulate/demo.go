@@ -119,7 +119,8 @@ func takeFolder(dir string, fresh bool) (persons int, err error) {
 		for _, e := range entries {
 			names = append(names, e.Name())
 		}
-		if text, err := os.ReadFile(filepath.Join(dir, markName)); err != nil || string(text) != markText { // #nosec G304 -- the demo folder that the person names
+		text, err := os.ReadFile(filepath.Join(dir, markName)) // #nosec G304 -- the demo folder that the person names
+		if err != nil || string(text) != markText {
 			return 0, fmt.Errorf("%s holds no demo (%s): nothing was changed; give another folder with `bin/simulate demo --dir`", dir, strings.Join(names, ", "))
 		}
 		if err := stage.Idle(dir); err != nil {

@@ -96,9 +96,6 @@ type run struct {
 	refused map[string]uint64
 }
 
-// since is the run's clock in nanoseconds.
-func (r *run) since() int64 { return int64(time.Since(r.zero)) }
-
 // Run pays until the duration is over or there is nothing left to pay, and
 // until what is under way is answered. It answers an error only when nothing
 // could be measured at all; what went wrong with payments is in the report.

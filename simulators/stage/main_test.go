@@ -181,12 +181,6 @@ func duesOf(t *testing.T, s *Stage, c Card) []operator.DueView {
 	return ask[[]operator.DueView](t, s, "/v1/dues", operator.PersonRequest{IDNumber: c.Person.IDNumber})
 }
 
-// settled waits until no payment is pending.
-func (s *Stage) settledDown(ctx context.Context) error {
-	p := player{stage: s}
-	return p.final(ctx)
-}
-
 // paidFen is what the ledger says a card's person has paid.
 func paidFen(t *testing.T, s *Stage, c Card) (sum si.Fen) {
 	t.Helper()
