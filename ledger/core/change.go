@@ -20,6 +20,8 @@ const (
 	BucketNotice                       // payment notices
 	BucketAck                          // ids of commands that are no payment
 	BucketIndividual                   // individual accounts by year
+	BucketProxy                        // who may act for whom
+	BucketProposal                     // acts of two persons
 
 	BucketJournal   // what happened, by journal number: never deleted
 	BucketPayOld    // payments of sealed dates, by id
@@ -30,11 +32,11 @@ const (
 	BucketAckOld    // command ids of sealed dates
 	bucketEnd
 
-	LastLive = BucketIndividual
+	LastLive = BucketProposal
 )
 
 var bucketNames = [...]string{"", "meta", "config", "terminal", "window", "seq", "acct", "person", "card",
-	"pay", "due", "notice", "ack", "indiv", "jrnl", "pay_old", "pay_person", "receipt", "due_old",
+	"pay", "due", "notice", "ack", "indiv", "proxy", "proposal", "jrnl", "pay_old", "pay_person", "receipt", "due_old",
 	"due_owner", "ack_old"}
 
 // String is the bucket's name in the file.

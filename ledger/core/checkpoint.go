@@ -19,6 +19,8 @@ const (
 	classNotice
 	classAck
 	classIndividual
+	classProxy
+	classProposal
 	classes
 )
 
@@ -51,6 +53,10 @@ func (m *Machine) row(b Bucket, key, value []byte) {
 
 // encodeRow adds the row of a tracked record as it stands.
 func (m *Machine) encodeRow(k class, i uint32, to *rowBuf) {
+	if s := m.shelves[k]; s != nil {
+		s.encode(i, to)
+		return
+	}
 	key, v := m.key[:0], m.value[:0]
 	b := BucketPay
 	switch k {
@@ -74,7 +80,7 @@ func (m *Machine) encodeRow(k class, i uint32, to *rowBuf) {
 	case classIndividual:
 		x := m.indivs.at(i)
 		b, key, v = BucketIndividual, indivKeyRow(key, x.key), individualValue(v, x)
-	case classes:
+	case classProxy, classProposal, classes: // on a shelf
 	}
 	m.key = key
 	if v != nil {
@@ -137,14 +143,20 @@ func (m *Machine) Freeze() *Changes {
 func (m *Machine) Dirty() (rows, size int) {
 	rows, size = len(m.rows.refs), m.rows.size
 	about := [classes]int{classPay: paySize, classDue: dueSize << blockBits, classPerson: 300, classCard: 64,
-		classNotice: 48, classAck: 80, classIndividual: 32}
+		classNotice: 48, classAck: 120, classIndividual: 32}
 	for k := range m.track {
-		n := len(m.track[k].list[m.gen])
+		n, each := len(m.track[k].list[m.gen]), about[k]
+		if each == 0 {
+			each = shelfRow
+		}
 		rows += n
-		size += n * about[k]
+		size += n * each
 	}
 	return rows, size
 }
+
+// shelfRow is about what a record on a shelf takes.
+const shelfRow = 64
 
 // Release is called when a checkpoint is durable and visible through Past. What
 // was kept in memory only until then is let go.
@@ -295,6 +307,17 @@ func (m *Machine) Digest() [32]byte {
 	each(classCard, m.cards.used)
 	each(classNotice, m.notices.used)
 	stream(classDue, blockOf(si.DueID(m.lastDue))+1)
+	for k, s := range m.shelves {
+		if s == nil {
+			continue
+		}
+		for _, slot := range s.sorted() {
+			one.reset()
+			m.encodeRow(class(k), slot, &one)
+			c := one.change(0)
+			write(c.Bucket, c.Key, c.Value)
+		}
+	}
 	var sum [32]byte
 	h.Sum(sum[:0])
 	return sum

@@ -33,16 +33,21 @@ func (m *Machine) applyData(h *ledgerapi.Header, body []byte, out *ledgerapi.Res
 	case ledgerapi.TypePutTerminal:
 		m.applyPutTerminal(h, body, out)
 	default:
-		m.fail("command type %d has no rule", h.Type)
-		return
+		m.applyAct(h, fp, body, out)
 	}
 	if out.Code == ledgerapi.OK {
-		slot, a := m.acks.take()
-		*a = ack{id: h.ID, fp: fp, at: m.at, notice: out.Notice, total: out.Total, person: out.Person,
-			count: out.Count, version: out.Version, our: out.OurDate, bank: out.Bank}
-		m.ackByID.put(h.ID, slot)
-		m.touch(classAck, slot)
+		m.ack(h.ID, fp, out)
 	}
+}
+
+// ack remembers what a command was answered.
+func (m *Machine) ack(id si.PaymentID, fp [16]byte, out *ledgerapi.Result) {
+	slot, a := m.acks.take()
+	*a = ack{id: id, fp: fp, at: m.at, notice: out.Notice, total: out.Total, person: out.Person, count: out.Count,
+		version: out.Version, our: out.OurDate, bank: out.Bank, due: out.Due, no: out.No, journal: out.Journal,
+		receipt: out.Receipt.Seq, receiptDate: out.Receipt.Date, reasons: out.Reasons, state: out.State}
+	m.ackByID.put(id, slot)
+	m.touch(classAck, slot)
 }
 
 // acked answers a command whose id is known.
@@ -58,7 +63,11 @@ func (m *Machine) acked(id si.PaymentID, fp [16]byte, out *ledgerapi.Result) boo
 		return true
 	}
 	*out = ledgerapi.Result{Code: ledgerapi.Exists, First: ledgerapi.OK, Notice: a.notice, Total: a.total,
-		Person: a.person, Count: a.count, Version: a.version, OurDate: a.our, Bank: a.bank}
+		Person: a.person, Count: a.count, Version: a.version, OurDate: a.our, Bank: a.bank, Due: a.due, No: a.no,
+		Journal: a.journal, Reasons: a.reasons, State: a.state}
+	if a.receipt != 0 {
+		out.Receipt = si.ReceiptNo{Area: m.cfg.Area, Date: a.receiptDate, Seq: a.receipt}
+	}
 	return true
 }
 
@@ -113,7 +122,7 @@ func levies(t *assess.Table, c *ledgerapi.Assess, base si.Fen, dst []levy, out *
 
 func (m *Machine) applyAssess(h *ledgerapi.Header, body []byte, out *ledgerapi.Result) {
 	var c ledgerapi.Assess
-	if c.DecodeBody(h.ID, body) != nil || !c.Fund.Valid() || !c.PType.Valid() || len(c.Items) == 0 ||
+	if c.DecodeBody(h.ID, h.Version, body) != nil || !c.Fund.Valid() || !c.PType.Valid() || len(c.Items) == 0 ||
 		c.Kind < ledgerapi.DueCurrent || c.Kind > ledgerapi.DueYear || c.DueDay == 0 {
 		out.Code = ledgerapi.Malformed
 		return
@@ -192,13 +201,17 @@ func (m *Machine) levy(c *ledgerapi.Assess, who si.PersonNo, l levy) (made uint3
 	if fixed.Total > 0 {
 		kind = ledgerapi.DueSupplement
 	}
+	state := ledgerapi.DueOpen
+	if c.Later {
+		state = ledgerapi.DueAssessed
+	}
 	m.lastDue++
 	m.touchDue(si.DueID(m.lastDue))
 	slot, d := m.dues.take()
 	p := m.personOf(who)
 	*d = due{id: si.DueID(m.lastDue), amount: rest.Total, individual: min(max(rest.Individual, 0), rest.Total),
 		person: who, next: p.dues, rates: c.Version, dueDay: c.DueDay, period: c.Period, version: 1, fund: c.Fund,
-		kind: kind, state: ledgerapi.DueOpen, payer: l.payer, lateRule: l.lateRule}
+		kind: kind, state: state, payer: l.payer, lateRule: l.lateRule}
 	p.dues = slot
 	m.dueByID.put(d.id, slot)
 	return 1

@@ -48,6 +48,11 @@ func (m *Machine) Restore(next func() (c Change, ok bool, err error)) error {
 }
 
 func (m *Machine) restoreRow(c Change) error {
+	for _, s := range m.shelves {
+		if s != nil && s.in() == c.Bucket {
+			return s.restore(c.Key, c.Value)
+		}
+	}
 	r := wire.NewReader(c.Value)
 	k := wire.NewReader(c.Key)
 	switch c.Bucket {

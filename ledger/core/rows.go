@@ -260,7 +260,14 @@ func ackValue(dst []byte, a *ack) []byte {
 	dst = le.AppendUint32(dst, a.count)
 	dst = le.AppendUint32(dst, a.version)
 	dst = le.AppendUint16(dst, uint16(a.our))
-	return le.AppendUint16(dst, uint16(a.bank))
+	dst = le.AppendUint16(dst, uint16(a.bank))
+	dst = le.AppendUint64(dst, uint64(a.due))
+	dst = le.AppendUint64(dst, a.no)
+	dst = le.AppendUint64(dst, a.journal)
+	dst = le.AppendUint32(dst, a.receipt)
+	dst = le.AppendUint16(dst, uint16(a.receiptDate))
+	dst = le.AppendUint32(dst, a.reasons)
+	return append(dst, byte(a.state))
 }
 
 func readAck(r *wire.Reader, a *ack) {
@@ -268,6 +275,9 @@ func readAck(r *wire.Reader, a *ack) {
 	a.at, a.notice, a.total = int64(r.U64()), si.NoticeNo(r.U64()), si.Fen(r.U64())
 	a.person, a.count, a.version = si.PersonNo(r.U32()), r.U32(), r.U32()
 	a.our, a.bank = si.BusinessDate(r.U16()), si.BusinessDate(r.U16())
+	a.due, a.no, a.journal = si.DueID(r.U64()), r.U64(), r.U64()
+	a.receipt, a.receiptDate, a.reasons = r.U32(), si.BusinessDate(r.U16()), r.U32()
+	a.state = ledgerapi.PayState(r.U8())
 }
 
 func indivKeyRow(dst []byte, k indivKey) []byte {

@@ -142,16 +142,23 @@ type notice struct {
 
 // ack remembers a command that is no payment, with what its result said.
 type ack struct {
-	id      si.PaymentID
-	fp      [16]byte
-	at      int64
-	notice  si.NoticeNo
-	total   si.Fen
-	person  si.PersonNo
-	count   uint32
-	version uint32
-	our     si.BusinessDate
-	bank    si.BusinessDate
+	id          si.PaymentID
+	fp          [16]byte
+	at          int64
+	notice      si.NoticeNo
+	total       si.Fen
+	due         si.DueID
+	no          uint64
+	journal     uint64
+	person      si.PersonNo
+	count       uint32
+	version     uint32
+	receipt     uint32
+	reasons     uint32
+	our         si.BusinessDate
+	bank        si.BusinessDate
+	receiptDate si.BusinessDate
+	state       ledgerapi.PayState
 }
 
 // individual is one year of one individual account.

@@ -5,7 +5,7 @@ import "github.com/shebao-pay/shebao/si"
 // Type is a command's number in the log. It never changes.
 type Type uint8
 
-// The commands of the first version. The numbers leave room beside each group.
+// The commands. The numbers leave room beside each group.
 const (
 	TypeReserve  Type = 1
 	TypeAnnotate Type = 2
@@ -15,17 +15,62 @@ const (
 	TypeReverse  Type = 6
 	TypeUnpost   Type = 7
 
-	TypeAssess Type = 20
-	TypeNotice Type = 21
+	TypeAssess      Type = 20
+	TypeNotice      Type = 21
+	TypeOpen        Type = 22
+	TypeReplace     Type = 23
+	TypeCancel      Type = 24
+	TypeBackPay     Type = 25
+	TypeWriteOff    Type = 26
+	TypeSetLateRule Type = 27
 
-	TypePutPerson Type = 40
-	TypePutCard   Type = 41
+	TypeEnrol       Type = 30
+	TypeSuspend     Type = 31
+	TypeResume      Type = 32
+	TypeChangeGrade Type = 33
+	TypeTransferOut Type = 34
+	TypeTransferIn  Type = 35
+	TypeTerminate   Type = 36
 
-	TypeCutover Type = 60
-	TypeSealDay Type = 61
+	TypePutPerson      Type = 40
+	TypePutCard        Type = 41
+	TypeProxy          Type = 42
+	TypeBind           Type = 43
+	TypeCertify        Type = 44
+	TypeCaseOpen       Type = 45
+	TypeCaseMove       Type = 46
+	TypeBook           Type = 47
+	TypeCancelBooking  Type = 48
+	TypeIssueStatement Type = 49
+	TypeMandateSign    Type = 50
+	TypeMandateMove    Type = 51
+	TypeRunOpen        Type = 55
+	TypeRunLine        Type = 56
+	TypeRunMove        Type = 57
+
+	TypeCutover       Type = 60
+	TypeSealDay       Type = 61
+	TypeDaySignature  Type = 62
+	TypeFileRegister  Type = 63
+	TypeBreakOpen     Type = 64
+	TypeBreakMove     Type = 65
+	TypeBreakResolve  Type = 66
+	TypeFundsCredited Type = 67
+	TypeSweep         Type = 68
+	TypeSuspenseIn    Type = 69
+	TypeSuspenseUse   Type = 70
+	TypeRefundApprove Type = 71
+	TypeRefundMove    Type = 72
+	TypeRefundPaid    Type = 73
+	TypeCorrectUnpaid Type = 74
+	TypeInterest      Type = 75
+	TypePeriodClose   Type = 76
+	TypeAuditAnchor   Type = 77
 
 	TypePutConfig   Type = 80
 	TypePutTerminal Type = 81
+	TypePutUser     Type = 82
+	TypeApprove     Type = 90
 )
 
 // Command is one request to change the ledger. Commands are values: the ledger
@@ -223,6 +268,7 @@ type Assess struct {
 	Kind    DueKind
 	DueDay  si.BusinessDate
 	Version uint32 // of the rate table
+	Later   bool   // the dues become payable by an Open, not at once
 	Items   []AssessItem
 }
 

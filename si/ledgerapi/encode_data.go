@@ -18,6 +18,7 @@ func (c Assess) AppendBody(dst []byte) []byte {
 	dst = append(dst, byte(c.Kind))
 	dst = le.AppendUint16(dst, uint16(c.DueDay))
 	dst = le.AppendUint32(dst, c.Version)
+	dst = wire.AppendBool(dst, c.Later)
 	dst = le.AppendUint32(dst, uint32(len(c.Items)))
 	for _, it := range c.Items {
 		dst = le.AppendUint32(dst, uint32(it.Person))
@@ -26,12 +27,16 @@ func (c Assess) AppendBody(dst []byte) []byte {
 	return dst
 }
 
-// DecodeBody is the inverse of AppendBody. Items are written over.
-func (c *Assess) DecodeBody(id si.PaymentID, body []byte) error {
+// DecodeBody is the inverse of AppendBody, and reads version 1 too, which had no
+// Later. Items are written over.
+func (c *Assess) DecodeBody(id si.PaymentID, version uint8, body []byte) error {
 	r := wire.NewReader(body)
 	items := c.Items[:0]
 	*c = Assess{ID: id, Fund: si.Fund(r.U8()), PType: si.PType(r.U8()), Period: si.Period(r.U16()),
 		Kind: DueKind(r.U8()), DueDay: si.BusinessDate(r.U16()), Version: r.U32()}
+	if version > 1 {
+		c.Later = r.Bool()
+	}
 	for range r.Count(MaxAssess) {
 		items = append(items, AssessItem{Person: si.PersonNo(r.U32()), Base: si.Fen(r.U64())})
 	}
@@ -216,14 +221,32 @@ func (c *PutTerminal) DecodeBody(id si.PaymentID, body []byte) error {
 	return end(&r)
 }
 
-// ResultSize is the encoded size of every Result.
+// ResultSize is the encoded size of a Result without its extension.
 const ResultSize = 4 + 4 + 12 + 10 + 10 + 8 + 2 + 2 + 16 + 8 + dueRefSize + 8 + 8 + 4 + 4 + 4
 
+// ExtensionSize is the encoded size of a Result's extension.
+const ExtensionSize = 8 + 4
+
+// Bits of the fourth byte of a Result.
+const (
+	resultUnknown  = 1 << iota
+	resultExtended // the extension follows: it is not all zero
+)
+
 // AppendResult appends the canonical form of a result: every field, zero or
-// not, so that the chain covers what was answered and what was not.
+// not, so that the chain covers what was answered and what was not. The fields
+// of the extension are there if one of them is not zero.
 func AppendResult(dst []byte, x *Result) []byte {
 	dst = append(dst, byte(x.Code), byte(x.First), byte(x.State))
-	dst = wire.AppendBool(dst, x.Unknown)
+	flags := byte(0)
+	if x.Unknown {
+		flags |= resultUnknown
+	}
+	extended := x.No != 0 || x.Reasons != 0
+	if extended {
+		flags |= resultExtended
+	}
+	dst = append(dst, flags)
 	dst = le.AppendUint32(dst, x.STAN)
 	dst = append(dst, x.RRN[:]...)
 	dst = append(dst, x.DE7[:]...)
@@ -240,7 +263,12 @@ func AppendResult(dst []byte, x *Result) []byte {
 	dst = le.AppendUint64(dst, uint64(x.Total))
 	dst = le.AppendUint32(dst, uint32(x.Person))
 	dst = le.AppendUint32(dst, x.Count)
-	return le.AppendUint32(dst, x.Version)
+	dst = le.AppendUint32(dst, x.Version)
+	if extended {
+		dst = le.AppendUint64(dst, x.No)
+		dst = le.AppendUint32(dst, x.Reasons)
+	}
+	return dst
 }
 
 // DecodeResult is the strict inverse of AppendResult.
@@ -248,7 +276,8 @@ func DecodeResult(b []byte) (Result, error) {
 	r := wire.NewReader(b)
 	var x Result
 	x.Code, x.First, x.State = Code(r.U8()), Code(r.U8()), PayState(r.U8())
-	x.Unknown = r.Bool()
+	flags := r.U8()
+	x.Unknown = flags&resultUnknown != 0
 	x.STAN = r.U32()
 	r.Fill(x.RRN[:])
 	r.Fill(x.DE7[:])
@@ -264,5 +293,11 @@ func DecodeResult(b []byte) (Result, error) {
 	x.Person = si.PersonNo(r.U32())
 	x.Count = r.U32()
 	x.Version = r.U32()
+	if flags&resultExtended != 0 {
+		x.No, x.Reasons = r.U64(), r.U32()
+	}
+	if flags&^(resultUnknown|resultExtended) != 0 || flags&resultExtended != 0 && x.No == 0 && x.Reasons == 0 {
+		r.Fail()
+	}
 	return x, end(&r)
 }

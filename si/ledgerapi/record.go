@@ -10,10 +10,15 @@ import (
 	"github.com/shebao-pay/shebao/si/ledgerapi/wire"
 )
 
-// Version is the version of every command's body in this program. A body that
-// changes its meaning gets the next number, and the old one is still applied in
-// the old way.
-const Version = 1
+// Version is the version of a type's body in this program: 1, and one more for
+// each change since. A body that changes its meaning gets the next number, and
+// the old ones are still applied in the old way.
+func (t Type) Version() uint8 {
+	if t == TypeAssess {
+		return 2 // Later came in
+	}
+	return 1
+}
 
 // HeaderSize is the fixed part of a record up to the body, its length included.
 const HeaderSize = 1 + 1 + 2 + 8 + 4 + 16 + 4
@@ -49,7 +54,7 @@ type Header struct {
 // fields outside their range are logged and answered MALFORMED.
 func AppendRecord(dst []byte, h Header, c Command) []byte {
 	le := binary.LittleEndian
-	dst = append(dst, byte(c.Type()), Version, 0, 0)
+	dst = append(dst, byte(c.Type()), c.Type().Version(), 0, 0)
 	dst = le.AppendUint64(dst, h.AtMillis)
 	dst = le.AppendUint32(dst, uint32(h.Actor))
 	id := c.Key()
@@ -77,15 +82,15 @@ func SplitRecord(b []byte) (h Header, body []byte, n int, err error) {
 	h.Actor = si.Actor(r.U32())
 	r.Fill(h.ID[:])
 	body = r.String32(MaxRecord - HeaderSize)
-	if r.Err() != nil || h.Version != Version || h.Flags != 0 || !h.Type.Valid() || h.AtMillis>>48 != 0 {
+	if r.Err() != nil || h.Version == 0 || h.Version > h.Type.Version() || h.Flags != 0 || !h.Type.Valid() || h.AtMillis>>48 != 0 {
 		return Header{}, nil, 0, ErrRecord
 	}
 	return h, body, HeaderSize + len(body), nil
 }
 
 // DecodeRecord takes the first record off b. What it returns shares no memory
-// with b. It is the strict inverse of AppendRecord: the record encoded again is
-// the same bytes.
+// with b. It is the strict inverse of AppendRecord: a record of the type's
+// newest version, encoded again, is the same bytes.
 func DecodeRecord(b []byte) (h Header, c Command, n int, err error) {
 	h, body, n, err := SplitRecord(b)
 	if err != nil {
@@ -133,7 +138,7 @@ func decodeBody(h Header, body []byte) (Command, error) {
 		return c, err
 	case TypeAssess:
 		var c Assess
-		err = c.DecodeBody(h.ID, body)
+		err = c.DecodeBody(h.ID, h.Version, body)
 		return c, err
 	case TypeNotice:
 		var c Notice
@@ -164,7 +169,8 @@ func decodeBody(h Header, body []byte) (Command, error) {
 		err = c.DecodeBody(h.ID, body)
 		return c, err
 	}
-	return nil, ErrRecord
+	do, err := DecodeAct(h.Type, body)
+	return Act{ID: h.ID, Do: do}, err
 }
 
 // Valid tells whether t is a command of this version.
@@ -175,7 +181,7 @@ func (t Type) Valid() bool {
 		TypePutConfig, TypePutTerminal:
 		return true
 	}
-	return false
+	return bodies[t] != nil
 }
 
 // Fingerprint is what two commands with the same id must share to be the same

@@ -15,6 +15,45 @@ var testID = si.PaymentID{0x01, 0x9a, 0xb2, 0xc3, 0xd4, 0xe5, 6, 7, 8, 9, 10, 11
 
 // samples is one command of each type with every field set.
 func samples() []Command {
+	all := firstSamples()
+	for _, make := range bodies {
+		if make != nil {
+			do := make()
+			n := uint64(0)
+			fill(reflect.ValueOf(do).Elem(), &n)
+			all = append(all, Act{ID: testID, Do: do})
+		}
+	}
+	return all
+}
+
+// fill sets every field to another value.
+func fill(v reflect.Value, n *uint64) {
+	*n++
+	switch v.Kind() {
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.String:
+		v.SetString(strings.Repeat("s", int(*n%10+1)))
+	case reflect.Int64:
+		v.SetInt(int64(*n))
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fill(v.Field(i), n)
+		}
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		fallthrough
+	case reflect.Array:
+		for i := range v.Len() {
+			fill(v.Index(i), n)
+		}
+	default:
+		v.SetUint(*n % 250)
+	}
+}
+
+func firstSamples() []Command {
 	dues := []DueRef{{ID: 1, Version: 2, Amount: 3, LateFee: 4}, {ID: 5, Version: 6, Amount: 7, LateFee: 8}}
 	return []Command{
 		Reserve{ID: testID, Channel: si.ChannelTerminal, Terminal: 9, Acq: [8]byte{'A'}, Batch: 10, Bank: 3, CardKind: 1,
@@ -27,7 +66,7 @@ func samples() []Command {
 			BankDate: 9822, OurDate: 9823, STAN: 77, DE7: [10]byte{'1'}},
 		Reverse{ID: testID, Bank: 3, BankDate: 9822, Reason: [2]byte{'0', '6'}},
 		Unpost{ID: testID, Reason: UnpostARPC},
-		Assess{ID: testID, Fund: si.MedRes, PType: si.Resident, Period: si.YearPeriod(2026), Kind: DueYear, DueDay: 9900, Version: 1,
+		Assess{ID: testID, Fund: si.MedRes, PType: si.Resident, Period: si.YearPeriod(2026), Kind: DueYear, DueDay: 9900, Version: 1, Later: true,
 			Items: []AssessItem{{Person: 1, Base: 2}, {Person: 3, Base: 4}}},
 		Notice{ID: testID, Person: 1, Date: 9822, ValidUntil: 9830, Dues: []si.DueID{1, 2}},
 		PutPerson{ID: testID, ExpectVersion: 1, IDHash: si.Hash{1}, PType: si.Flex, Household: 330199, Birth: 588, Sex: 2, Flags: FlagProxyAllowed, Sealed: []byte("sealed")},
@@ -76,7 +115,7 @@ func TestRoundTrip(t *testing.T) {
 			t.Errorf("DecodeRecord(%T) = %d, %v, want %d", c, n, err, len(rec))
 			continue
 		}
-		if h.Type != c.Type() || h.ID != testID || h.AtMillis != 77 || h.Actor != 5 || h.Version != Version || !reflect.DeepEqual(got, c) {
+		if h.Type != c.Type() || h.ID != testID || h.AtMillis != 77 || h.Actor != 5 || h.Version != c.Type().Version() || !reflect.DeepEqual(got, c) {
 			t.Errorf("DecodeRecord(%T) = %+v %+v, want %+v", c, h, got, c)
 		}
 		SetAtMillis(rec, 99)
@@ -114,7 +153,7 @@ func TestCutShort(t *testing.T) {
 		}
 		body := c.AppendBody(nil)
 		for _, b := range [][]byte{append(bytes.Clone(body), 0), body[:len(body)-1]} {
-			if _, err := decodeBody(Header{Type: c.Type()}, b); !errors.Is(err, ErrBody) {
+			if _, err := decodeBody(Header{Type: c.Type(), Version: c.Type().Version()}, b); !errors.Is(err, ErrBody) {
 				t.Errorf("%T with %d bytes instead of %d: %v, want ErrBody", c, len(b), len(body), err)
 			}
 		}
@@ -158,6 +197,19 @@ func TestBounds(t *testing.T) {
 		{"PutConfig name", MaxName, func(n int) Command { return PutConfig{Name: text(n)} }},
 		{"PutConfig body", MaxConfig, func(n int) Command { return PutConfig{Body: blob(n)} }},
 		{"PutTerminal outlet", MaxOutlet, func(n int) Command { return PutTerminal{Outlet: text(n)} }},
+		{"note", MaxNote, func(n int) Command { return Act{Do: &Approve{Note: text(n)}} }},
+		{"office", MaxOffice, func(n int) Command { return Act{Do: &CaseOpen{Office: text(n)}} }},
+		{"login", MaxLogin, func(n int) Command { return Act{Do: &PutUser{Login: text(n)}} }},
+		{"credential", MaxCredential, func(n int) Command { return Act{Do: &PutUser{Credential: blob(n)}} }},
+		{"agreement", MaxAgreement, func(n int) Command { return Act{Do: &MandateMove{Agreement: text(n)}} }},
+		{"run line dues", MaxDues, func(n int) Command { return Act{Do: &RunLine{Dues: make([]DueRef, n)}} }},
+		{"signature", MaxSignature, func(n int) Command { return Act{Do: &DaySignature{Signature: blob(n)}} }},
+		{"file name", MaxFileName, func(n int) Command { return Act{Do: &FileRegister{Name: text(n)}} }},
+		{"break fields", MaxFields, func(n int) Command { return Act{Do: &BreakOpen{Reasons: make([]FieldReason, n)}} }},
+		{"break field", MaxField, func(n int) Command { return Act{Do: &BreakOpen{Reasons: []FieldReason{{Bank: text(n)}}}} }},
+		{"command in a resolution", MaxNested, func(n int) Command { return Act{Do: &BreakResolve{Body: blob(n)}} }},
+		{"statement reference", MaxStatementRef, func(n int) Command { return Act{Do: &Sweep{StatementLine: StatementLine{Ref: text(n)}}} }},
+		{"funds", MaxFunds, func(n int) Command { return Act{Do: &Sweep{Funds: make([]FundAmount, n)}} }},
 	} {
 		if _, _, _, err := DecodeRecord(AppendRecord(nil, Header{}, tc.make(tc.bound))); err != nil {
 			t.Errorf("%s at %d: %v", tc.name, tc.bound, err)
@@ -237,9 +289,19 @@ func TestResultBytes(t *testing.T) {
 			t.Errorf("DecodeResult of %d bytes = %v, want ErrBody", len(bad), err)
 		}
 	}
-	b[3] = 2
-	if _, err := DecodeResult(b); !errors.Is(err, ErrBody) {
-		t.Errorf("DecodeResult with a boolean of 2 = %v, want ErrBody", err)
+	for _, flags := range []byte{2, 3, 4} { // an extension that is not there, an unknown bit
+		b[3] = flags
+		if _, err := DecodeResult(b); !errors.Is(err, ErrBody) {
+			t.Errorf("DecodeResult with flags %d = %v, want ErrBody", flags, err)
+		}
+		if _, err := DecodeResult(append(bytes.Clone(b), make([]byte, ExtensionSize)...)); !errors.Is(err, ErrBody) {
+			t.Errorf("DecodeResult with flags %d and an empty extension = %v, want ErrBody", flags, err)
+		}
+	}
+	x.No, x.Reasons = 17, 18
+	b = AppendResult(nil, &x)
+	if back, err := DecodeResult(b); err != nil || back != x || len(b) != ResultSize+ExtensionSize {
+		t.Errorf("DecodeResult of %d bytes = %+v, %v, want %+v", len(b), back, err, x)
 	}
 	if got := hex.EncodeToString(AppendResult(nil, &Result{Code: OK})); got != "01"+strings.Repeat("00", ResultSize-1) {
 		t.Errorf("a plain OK is %s", got)
@@ -249,8 +311,8 @@ func TestResultBytes(t *testing.T) {
 	for i := range v.NumField() {
 		want += int(encodedSize(v.Field(i).Type))
 	}
-	if want != ResultSize {
-		t.Errorf("the fields of Result take %d bytes, ResultSize is %d: a field is not encoded", want, ResultSize)
+	if want != ResultSize+ExtensionSize {
+		t.Errorf("the fields of Result take %d bytes, ResultSize and ExtensionSize are %d: a field is not encoded", want, ResultSize+ExtensionSize)
 	}
 }
 

@@ -94,6 +94,17 @@ type Result struct {
 	Person  si.PersonNo // PutPerson
 	Count   uint32      // Assess: dues made
 	Version uint32      // PutConfig
+
+	No      uint64 // number given to a case, break, mandate, refund, file, …
+	Reasons uint32 // Enrol: why a person is not eligible, a bit set
+}
+
+// Waiting is an act that waits for a second person.
+type Waiting struct {
+	ID       si.PaymentID
+	Maker    si.Actor
+	AtMillis int64
+	Do       Body
 }
 
 // DueState is the state of a due (docs/format/ledger-rows.md).
