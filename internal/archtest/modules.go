@@ -63,8 +63,9 @@ var modules = map[string]module{
 		nil, []string{"terminal/kiosk", "simulators/...", "cmd/..."}},
 	"github.com/rogpeppe/go-internal": {"v1.14.1", "command scripts in tests",
 		nil, []string{"cmd/..."}},
-	"go.uber.org/goleak": {"v1.3.0", "goroutine leaks", nil, []string{"..."}},
-	"pgregory.net/rapid": {"v1.3.0", "property tests", nil, []string{"..."}},
+	"github.com/anishathalye/porcupine": {"v1.3.1", "linearizability of recorded histories", nil, []string{"ledger", "simulators/..."}},
+	"go.uber.org/goleak":                {"v1.3.0", "goroutine leaks", nil, []string{"..."}},
+	"pgregory.net/rapid":                {"v1.3.0", "property tests", nil, []string{"..."}},
 }
 
 // banned have no path into go.mod, as a requirement of any kind, with the
