@@ -358,7 +358,8 @@ func (e *Engine) ledgerDone(ev *LedgerDone) {
 	case LedgerUnknown:
 		e.note(NoteLedgerUnknown, p, Note{Trigger: t, Code: ev.Result.Code})
 	case LedgerNo, LedgerAbsent:
-		if p.state != Reserving {
+		// A Reserve of unknown outcome may turn out never to have been made.
+		if p.state != Reserving && (t == LedgerNo || p.stan != 0) {
 			e.note(NoteLedgerOdd, p, Note{Trigger: t, Code: ev.Result.Code})
 		}
 	case LedgerReversing:
