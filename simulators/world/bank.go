@@ -125,12 +125,15 @@ func (b *bank) today() si.BusinessDate { return day.Open(b.w.true(), b.prof.Cuto
 // second is a bank's trouble that comes with time.
 func (b *bank) second() {
 	if b.w.chance(b.d, BankSilent) {
+		b.w.meetsAll(BankSilent, b.no)
 		b.silent = b.w.k.now + b.d.between(20*time.Second, 4*time.Minute)
 	}
 	if b.w.chance(b.d, BankSlow) {
+		b.w.meetsAll(BankSlow, b.no)
 		b.slow = b.w.k.now + b.d.between(10*time.Second, 2*time.Minute)
 	}
 	if b.w.chance(b.d, BankCrash) {
+		b.w.meetsAll(BankCrash, b.no)
 		b.w.hub.cutBank(b.no)
 		b.silent = b.w.k.now + b.d.between(2*time.Second, 40*time.Second)
 	}
@@ -174,15 +177,15 @@ func (b *bank) serve(c *conn, m message) {
 func (b *bank) reply(c *conn, r message) {
 	late := time.Duration(0)
 	if r.op == opDebit || r.op == opReversal {
-		switch {
-		case b.w.chance(b.d, StrangeCode):
+		switch b.w.strikes(b.d, b, &r, StrangeCode, ReplyLate) {
+		case StrangeCode:
 			r.resp = [2]byte{'Z', '9'}
-		case b.w.chance(b.d, ReplyLate):
+		case ReplyLate:
 			late = b.prof.Timers.Reply + b.d.between(time.Second, time.Minute)
 		}
 	}
 	r.code = r.sealed(b.no)
-	if (r.op == opDebit || r.op == opReversal) && b.w.chance(b.d, BadCode) {
+	if (r.op == opDebit || r.op == opReversal) && b.w.strikes(b.d, b, &r, BadCode) == BadCode {
 		r.code ^= 1 << b.d.IntN(64)
 	}
 	b.w.k.after(late, func() { c.toHub(r) })
@@ -203,7 +206,7 @@ func (b *bank) debit(m message) message {
 	switch {
 	case d.reversed:
 		r.resp = [2]byte{'0', '5'} // the reversal was here first
-	case b.w.chance(b.d, BankRefuses):
+	case b.w.strikes(b.d, b, &m, BankRefuses) == BankRefuses:
 		r.resp = [...][2]byte{{'5', '1'}, {'5', '5'}, {'7', '5'}, {'0', '5'}}[b.d.IntN(4)]
 	default:
 		r.resp = [2]byte{'0', '0'}
@@ -247,7 +250,7 @@ func (b *bank) move(d *deal, times int) {
 func (b *bank) reverse(m *message) [2]byte {
 	key := dealKey{m.acq, m.stan, m.de7, m.batch}
 	d := b.deals[key]
-	if b.w.chance(b.d, BankBusy) {
+	if b.w.strikes(b.d, b, m, BankBusy) == BankBusy {
 		return [2]byte{'9', '6'}
 	}
 	switch {

@@ -70,7 +70,6 @@ func (h *hub) start() {
 	pending := h.w.ledger.m.Pending(0)
 	h.w.story(si.PaymentID{}, "the hub begins life %d with %d pending payments", h.life, len(pending))
 	for _, p := range pending {
-		h.w.cover(HubCrash, p.State)
 		h.step(engine.Resume{Payment: p})
 	}
 	for _, p := range h.w.profiles {
@@ -87,6 +86,7 @@ func (h *hub) start() {
 // crash ends a life. What the hub had asked of others may still come about.
 func (h *hub) crash() {
 	h.w.story(si.PaymentID{}, "the hub dies")
+	h.w.meetsAll(HubCrash, 0)
 	h.w.k.note('X', uint64(h.life), 0)
 	h.alive = false
 	h.w.ledger.crash()
@@ -109,14 +109,10 @@ func (h *hub) second() {
 		h.crash()
 	case h.w.chance(h.d, HubPause):
 		h.frozen = h.w.k.now + h.d.between(200*time.Millisecond, 30*time.Second)
-		for _, p := range h.w.ledger.m.Pending(0) {
-			h.w.cover(HubPause, p.State)
-		}
+		h.w.meetsAll(HubPause, 0)
 	case h.w.chance(h.d, ClockJump):
 		h.skew = h.d.between(-2*time.Minute, 2*time.Minute)
-		for _, p := range h.w.ledger.m.Pending(0) {
-			h.w.cover(ClockJump, p.State)
-		}
+		h.w.meetsAll(ClockJump, 0)
 	}
 	if h.d.IntN(100) < 3 {
 		id := h.order[h.d.IntN(len(h.order))]
@@ -160,7 +156,7 @@ func (h *hub) perform(ef engine.Effect) {
 	case engine.Submit:
 		h.submit(ef)
 	case engine.Translate:
-		h.hsm(func(ok bool) {
+		h.hsm(ef.ID, func(ok bool) {
 			block, _ := si.NewPINBlock(make([]byte, 16))
 			gen := uint32(0)
 			if l := h.links[ef.Link]; l != nil {
@@ -169,7 +165,7 @@ func (h *hub) perform(ef engine.Effect) {
 			h.step(engine.Translated{ID: ef.ID, Op: ef.Op, Block: block, Gen: gen, OK: ok && gen != 0})
 		})
 	case engine.OpenMemo:
-		h.hsm(func(ok bool) {
+		h.hsm(ef.ID, func(ok bool) {
 			memo, err := engine.ParseMemo(unseal(ef.Data))
 			h.step(engine.MemoOpened{ID: ef.ID, Memo: memo, OK: ok && err == nil})
 		})
@@ -198,8 +194,11 @@ func (h *hub) perform(ef engine.Effect) {
 }
 
 // hsm is a verb of the HSM process.
-func (h *hub) hsm(then func(ok bool)) {
+func (h *hub) hsm(id si.PaymentID, then func(ok bool)) {
 	ok := !h.w.chance(h.d, HSMAway)
+	if !ok {
+		h.w.meets(HSMAway, id)
+	}
 	h.soon(h.d.between(100*time.Microsecond, 2*time.Millisecond), func() { then(ok) })
 }
 
@@ -238,7 +237,7 @@ func (h *hub) submit(s engine.Submit) {
 		c.Memo = seal(clear)
 		s.Command = c
 	}
-	h.hsm(func(ok bool) {
+	h.hsm(id, func(ok bool) {
 		if !ok {
 			h.step(engine.LedgerDone{ID: id, Seq: seq, Fault: engine.FaultUnsent})
 			return
@@ -407,7 +406,11 @@ func (l *link) newKeys() {
 // dial makes a connection, or not.
 func (l *link) dial() {
 	b := l.h.w.banks[l.id.Bank]
-	fails := l.h.w.chance(l.h.d, NoConnection) || l.h.w.k.now < b.silent
+	fails := l.h.w.k.now < b.silent
+	if l.h.w.chance(l.h.d, NoConnection) {
+		fails = true
+		l.h.w.meetsAll(NoConnection, b.no)
+	}
 	l.h.soon(l.h.d.tail(5*time.Millisecond), func() {
 		if fails {
 			l.input(banklink.InFailed)

@@ -52,6 +52,7 @@ func newLedger(w *World, d dice) *ledger {
 // submit asks for a command in the name of the hub's present life.
 func (l *ledger) submit(c ledgerapi.Command, actor si.Actor, done func(ledgerapi.Result, engine.Fault)) {
 	if l.w.chance(l.d, LogUnsent) {
+		l.w.meets(LogUnsent, c.Key())
 		l.w.hub.soon(time.Millisecond, func() { done(ledgerapi.Result{}, engine.FaultUnsent) })
 		return
 	}
@@ -68,6 +69,7 @@ func (l *ledger) fly() {
 	l.flying, l.queue = l.queue, nil
 	wait := l.d.between(200*time.Microsecond, 4*time.Millisecond)
 	if l.w.chance(l.d, LogSlow) {
+		l.w.meetsAll(LogSlow, 0)
 		wait = l.d.between(time.Second, 8*time.Second)
 	}
 	life := l.w.hub.life
@@ -87,10 +89,12 @@ func (l *ledger) land() {
 	switch {
 	case l.w.chance(l.d, LogUnknown):
 		fault = engine.FaultUnknown
+		l.w.meetsEach(LogUnknown, batch)
 		if l.d.IntN(2) == 0 {
 			l.apply(batch)
 		}
 	case l.w.chance(l.d, LogTwice):
+		l.w.meetsEach(LogTwice, batch)
 		first := append([]ledgerapi.Result(nil), l.apply(batch)...)
 		if results = l.apply(batch); l.d.IntN(2) == 0 {
 			results = first

@@ -25,12 +25,12 @@ func (c *conn) toBank(m message) {
 	b := w.banks[c.link.id.Bank]
 	times := 1
 	if m.op == opDebit || m.op == opReversal {
-		switch {
-		case w.chance(w.net, RequestLost):
+		switch f := w.strikes(w.net, b, &m, RequestLost, RequestTwice, Tampered); f {
+		case RequestLost:
 			times = 0
-		case w.chance(w.net, RequestTwice):
+		case RequestTwice:
 			times = 2
-		case w.chance(w.net, Tampered):
+		case Tampered:
 			m = tamper(w.net, m)
 		}
 	}
@@ -48,12 +48,12 @@ func (c *conn) toHub(m message) {
 	w := c.link.h.w
 	times := 1
 	if m.op == opDebit || m.op == opReversal {
-		switch {
-		case w.chance(w.net, ReplyLost):
+		switch f := w.strikes(w.net, w.banks[c.link.id.Bank], &m, ReplyLost, ReplyTwice, Tampered); f {
+		case ReplyLost:
 			times = 0
-		case w.chance(w.net, ReplyTwice):
+		case ReplyTwice:
 			times = 2
-		case w.chance(w.net, Tampered):
+		case Tampered:
 			m = tamper(w.net, m)
 		}
 	}
@@ -64,6 +64,17 @@ func (c *conn) toHub(m message) {
 			}
 		})
 	}
+}
+
+// strikes draws which of some faults meets a message, if any, and notes it.
+func (w *World) strikes(d dice, b *bank, m *message, faults ...Fault) Fault {
+	for _, f := range faults {
+		if w.chance(d, f) {
+			w.meets(f, w.truth.byDeal[bankDeal{b.no, dealKey{m.acq, m.stan, m.de7, m.batch}}])
+			return f
+		}
+	}
+	return FaultNone
 }
 
 // tamper changes one field of a message and leaves its code.

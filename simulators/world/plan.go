@@ -67,7 +67,7 @@ func (f Fault) String() string {
 // fault is about.
 var usual = [faultEnd]int{
 	RequestLost: 20_000, ReplyLost: 30_000, ReplyLate: 20_000, ReplyTwice: 30_000, RequestTwice: 20_000,
-	Tampered: 15_000, BadCode: 10_000, StrangeCode: 10_000, LinkCut: 1500, NoConnection: 200_000, BankSilent: 400,
+	Tampered: 15_000, BadCode: 10_000, StrangeCode: 10_000, LinkCut: 15_000, NoConnection: 200_000, BankSilent: 400,
 	BankSlow: 1000, BankCrash: 250, BankBusy: 150_000, BankForgets: 1500, BankDoubles: 1500, BankRefuses: 60_000,
 	HSMAway: 10_000, LogUnsent: 4000, LogUnknown: 5000, LogTwice: 4000, LogSlow: 3000, HubCrash: 700, HubPause: 700,
 	ClockJump: 200, TerminalLoss: 1500, AskLost: 50_000, AskTwice: 40_000, CardNo: 60_000, SameDue: 150_000,
@@ -96,6 +96,9 @@ func drawPlan(d dice) Plan {
 	}
 	return p
 }
+
+// PlanOf is a seed's own plan.
+func PlanOf(seed uint64) Plan { return drawPlan(newDice(seed, streamPlan)) }
 
 // faults are the plan's faults in order.
 func (p Plan) faults() []Fault {

@@ -19,6 +19,42 @@ type Cells struct {
 	Met    [faultEnd][ledgerapi.PayTombstone + 1]uint64
 }
 
+// wanted are the cells that a run must have filled: the states in which each
+// fault can meet a payment and has to.
+var wanted = func() (all [faultEnd][]ledgerapi.PayState) {
+	const (
+		none, reserved, reversing, posted = ledgerapi.PayNone, ledgerapi.PayReserved, ledgerapi.PayReversing, ledgerapi.PayPosted
+	)
+	set := func(states []ledgerapi.PayState, faults ...Fault) {
+		for _, f := range faults {
+			all[f] = states
+		}
+	}
+	set([]ledgerapi.PayState{reserved, reversing}, RequestLost, ReplyLost, ReplyLate, ReplyTwice, RequestTwice, Tampered, BadCode,
+		StrangeCode, LinkCut, NoConnection, BankSilent, BankSlow, BankCrash, LogSlow, HubCrash, HubPause, ClockJump)
+	set([]ledgerapi.PayState{reserved}, BankForgets, BankDoubles, BankRefuses)
+	set([]ledgerapi.PayState{reversing}, BankBusy)
+	set([]ledgerapi.PayState{none, reserved, reversing}, HSMAway)
+	set([]ledgerapi.PayState{none, reserved, reversing, posted}, LogUnsent, LogUnknown, LogTwice, TerminalLoss, AskLost, AskTwice)
+	set([]ledgerapi.PayState{posted}, CardNo)
+	set([]ledgerapi.PayState{none}, SameDue)
+	set([]ledgerapi.PayState{none, reserved}, Impatience)
+	set([]ledgerapi.PayState{none, posted}, CounterRepeats, CounterReverses)
+	return all
+}()
+
+// Below lists the wanted cells that happened less than least times.
+func (c *Cells) Below(least uint64) (cells []string) {
+	for f := FaultNone + 1; f < faultEnd; f++ {
+		for _, s := range wanted[f] {
+			if c.Met[f][s] < least {
+				cells = append(cells, fmt.Sprintf("%s × %s: %d of %d", f, s, c.Met[f][s], least))
+			}
+		}
+	}
+	return cells
+}
+
 func (c *Cells) add(o *Cells) {
 	for f := range c.Faults {
 		c.Faults[f] += o.Faults[f]
@@ -57,7 +93,7 @@ type Options struct {
 func Play(seed uint64, o Options) (Day, error) {
 	plan := o.Plan
 	if plan == nil {
-		plan = drawPlan(newDice(seed, streamPlan))
+		plan = PlanOf(seed)
 	}
 	w, err := newWorld(seed, plan)
 	if err != nil {

@@ -106,7 +106,10 @@ func (t *terminal) serve(who *citizen, dues []ledgerapi.DueRef) {
 		i.state = intentSent
 		t.pay(i)
 		if t.w.chance(t.d, Impatience) {
-			t.soon(t.d.between(time.Millisecond, 3*time.Second), func() { t.pay(i) })
+			t.soon(t.d.between(time.Millisecond, 3*time.Second), func() {
+				t.w.meets(Impatience, i.id)
+				t.pay(i)
+			})
 		}
 		t.soon(payWait, func() {
 			if i.state == intentSent {
@@ -127,7 +130,6 @@ func (t *terminal) call(id si.PaymentID, ask func(answer func(engine.Answer)), t
 	times := 1
 	if w.chance(t.d, AskTwice) {
 		times = 2
-		w.meets(AskTwice, id)
 	}
 	lostThere, lostBack := w.chance(t.d, AskLost), w.chance(t.d, AskLost)
 	if lostThere || lostBack {
@@ -141,8 +143,11 @@ func (t *terminal) call(id si.PaymentID, ask func(answer func(engine.Answer)), t
 			t.soon(t.d.tail(wireTime), func() { then(a) })
 		}
 	}
-	for range times {
+	for i := range times {
 		w.k.after(t.d.tail(wireTime), func() { // whoever leads when it arrives
+			if i > 0 {
+				w.meets(AskTwice, id)
+			}
 			w.hub.soon(0, func() { ask(back) })
 		})
 	}

@@ -282,7 +282,7 @@ func (t *truth) lie(kind Fault, b *bank, key dealKey) {
 // told is what a terminal is told of a payment.
 func (t *truth) told(id si.PaymentID, e engine.Ending) {
 	f := t.fact(id)
-	t.w.checks["I7"]++
+	t.w.checks["R7"]++
 	t.w.story(id, "the terminal is told: %s", endingNames[e])
 	switch e {
 	case engine.Paid:

@@ -93,7 +93,7 @@ func (w *World) violate(inv string, id si.PaymentID, format string, args ...any)
 
 // story adds a line to the tale of a payment that somebody wants to hear.
 func (w *World) story(id si.PaymentID, format string, args ...any) {
-	if w.tell == nil || (id != w.explain && !id.IsZero()) {
+	if w.tell == nil || (id != w.explain && !id.IsZero()) || (id.IsZero() && w.explain.IsZero()) {
 		return
 	}
 	w.tell(w.true().In(si.China).Format("15:04:05.000") + "  " + fmt.Sprintf(format, args...))
@@ -109,9 +109,22 @@ func (w *World) chance(d dice, f Fault) bool {
 }
 
 // meets notes that a fault has met a payment in its present state.
-func (w *World) meets(f Fault, id si.PaymentID) { w.cover(f, w.truth.state(id)) }
+func (w *World) meets(f Fault, id si.PaymentID) { w.cells.Met[f][w.truth.state(id)]++ }
 
-func (w *World) cover(f Fault, s ledgerapi.PayState) { w.cells.Met[f][s]++ }
+// meetsAll notes that a fault has met every payment under way at a bank, 0 for
+// all banks.
+func (w *World) meetsAll(f Fault, no si.Bank) {
+	for _, p := range w.ledger.m.Pending(no) {
+		w.cells.Met[f][p.State]++
+	}
+}
+
+// meetsEach notes that a fault has met the payments of a batch.
+func (w *World) meetsEach(f Fault, batch []command) {
+	for _, c := range batch {
+		w.meets(f, c.body.Key())
+	}
+}
 
 // true is the real time of the world; wall is the hub's clock.
 func (w *World) true() time.Time { return w.epoch.Add(w.k.now) }
