@@ -106,8 +106,10 @@ type bank struct {
 
 	deals   map[dealKey]*deal
 	order   []dealKey
-	si      si.Fen // our account at this bank
-	taken   si.Fen // from the citizens' accounts
+	si      si.Fen          // our account at this bank
+	taken   si.Fen          // from the citizens' accounts
+	date    si.BusinessDate // the last that second saw
+	last    message         // the last answer to a debit
 	silent  time.Duration
 	slow    time.Duration
 	counter *counter
@@ -115,6 +117,7 @@ type bank struct {
 
 func newBank(w *World, d dice, p *profile.Profile) *bank {
 	b := &bank{w: w, d: d, prof: p, no: p.Number, deals: map[dealKey]*deal{}}
+	b.date = b.today()
 	b.counter = newCounter(w, b)
 	return b
 }
@@ -127,6 +130,17 @@ func (b *bank) second() {
 	if b.w.chance(b.d, BankSilent) {
 		b.w.meetsAll(BankSilent, b.no)
 		b.silent = b.w.k.now + b.d.between(20*time.Second, 4*time.Minute)
+		if b.d.IntN(4) == 0 {
+			b.silent = b.w.k.now + b.d.between(4*time.Minute, time.Hour)
+		}
+	}
+	// Some banks are busy with their own cutover.
+	if b.w.plan[BankSilent] > 0 && b.today() != b.date {
+		b.date = b.today()
+		if b.d.IntN(3) == 0 && !b.w.calm {
+			b.w.meetsAll(BankSilent, b.no)
+			b.silent = b.w.k.now + b.d.between(time.Minute, 20*time.Minute)
+		}
 	}
 	if b.w.chance(b.d, BankSlow) {
 		b.w.meetsAll(BankSlow, b.no)
@@ -177,7 +191,11 @@ func (b *bank) serve(c *conn, m message) {
 func (b *bank) reply(c *conn, r message) {
 	late := time.Duration(0)
 	if r.op == opDebit || r.op == opReversal {
-		switch b.w.strikes(b.d, b, &r, StrangeCode, ReplyLate) {
+		switch b.w.strikes(b.d, b, &r, StrangeCode, ReplyLate, Swapped) {
+		case Swapped: // the answer of another payment, under a good code
+			if b.last.op == r.op && b.last.amount != r.amount {
+				r.resp, r.amount = b.last.resp, b.last.amount
+			}
 		case StrangeCode:
 			r.resp = [2]byte{'Z', '9'}
 		case ReplyLate:
@@ -225,7 +243,7 @@ func (b *bank) debit(m message) message {
 	if r.resp != ([2]byte{'0', '0'}) {
 		d.decline = r.resp
 	}
-	d.date, d.answer = r.date, r
+	d.date, d.answer, b.last = r.date, r, r
 	return r
 }
 
@@ -254,6 +272,8 @@ func (b *bank) reverse(m *message) [2]byte {
 		return [2]byte{'9', '6'}
 	}
 	switch {
+	case d == nil && !b.prof.NoOriginalFinal && b.d.IntN(2) == 0:
+		return [2]byte{'2', '5'} // it may have the original in a queue of its own, and forgets that we asked
 	case d == nil:
 		d = b.open(key, m)
 		d.reversed = true

@@ -289,6 +289,11 @@ func (h *hub) close(id si.PaymentID, answer func(engine.Answer)) {
 // card is the card's last word about a payment.
 func (h *hub) card(id si.PaymentID, o engine.CardOutcome) {
 	known, _ := h.w.ledger.m.Payment(id)
+	if a, ok := h.engine.Answer(id); ok && a.AwaitCard {
+		rule := h.w.banks[known.Bank].prof.CardRefusal
+		h.w.truth.fact(id).undo = o == engine.CardARPCBad || o == engine.CardAAC && rule.AACReverses ||
+			o == engine.CardRemoved && rule.RemovedReverses
+	}
 	h.step(engine.CardSaid{ID: id, Outcome: o, Known: known})
 }
 

@@ -2,6 +2,7 @@ package world
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/shebao-pay/shebao/settlement/engine"
 	"github.com/shebao-pay/shebao/si"
@@ -18,6 +19,7 @@ type truth struct {
 	byDeal   map[bankDeal]si.PaymentID
 	paid     map[si.DueID]si.PaymentID // net
 	receipts map[si.ReceiptNo]si.PaymentID
+	versions map[si.DueID]uint16 // bumped when a paid due is taken back
 	lies     map[bankDeal]Fault
 	// counts of what came about, for the report and for "void if too few".
 	posted, voided, reversals, cash int
@@ -35,7 +37,9 @@ type fact struct {
 	total   si.Fen
 	dues    []si.DueID
 	state   ledgerapi.PayState
-	left    bool // a 0200 of it has been written
+	left    bool          // a 0200 of it has been written
+	held    time.Duration // when it was reserved
+	undo    bool          // the card's word in time says that it is to be taken back
 	deal    bankDeal
 	counter bool // paid at a bank's counter
 	cash    bool // the counter has the citizen's money
@@ -45,7 +49,7 @@ type fact struct {
 
 func newTruth(w *World) *truth {
 	return &truth{w: w, facts: map[si.PaymentID]*fact{}, byDeal: map[bankDeal]si.PaymentID{}, paid: map[si.DueID]si.PaymentID{},
-		receipts: map[si.ReceiptNo]si.PaymentID{}, lies: map[bankDeal]Fault{}}
+		receipts: map[si.ReceiptNo]si.PaymentID{}, versions: map[si.DueID]uint16{}, lies: map[bankDeal]Fault{}}
 }
 
 // fact gives what is known of a payment, beginning with nothing.
@@ -85,7 +89,8 @@ func (t *truth) applied(c ledgerapi.Command, r *ledgerapi.Result) {
 	switch c := c.(type) {
 	case ledgerapi.Reserve:
 		f := t.fact(c.ID)
-		f.bank, f.total, f.dues = c.Bank, c.Total, dueIDs(c.Dues)
+		f.bank, f.total, f.dues, f.held = c.Bank, c.Total, dueIDs(c.Dues), t.w.k.now
+		t.seen(f, c.Dues)
 		t.move(f, ledgerapi.PayReserved)
 	case ledgerapi.Annotate:
 		f := t.fact(c.ID)
@@ -119,6 +124,7 @@ func (t *truth) applied(c ledgerapi.Command, r *ledgerapi.Result) {
 	case ledgerapi.Pay:
 		f := t.fact(c.ID)
 		f.bank, f.total, f.dues, f.counter = c.Bank, c.Total, dueIDs(c.Dues), true
+		t.seen(f, c.Dues)
 		t.move(f, ledgerapi.PayPosted)
 		t.post(f, r)
 	case ledgerapi.Reverse:
@@ -130,6 +136,20 @@ func (t *truth) applied(c ledgerapi.Command, r *ledgerapi.Result) {
 		t.unpay(f)
 		t.move(f, ledgerapi.PayVoided)
 		t.voided++
+	}
+}
+
+// seen holds that a payment names its dues as they are.
+func (t *truth) seen(f *fact, refs []ledgerapi.DueRef) {
+	var sum si.Fen
+	for _, r := range refs {
+		sum += r.Amount + r.LateFee
+		if r.Version != 1+t.versions[r.ID] {
+			t.w.violate("I3", f.id, "names version %d of due %d, which is at %d", r.Version, r.ID, 1+t.versions[r.ID])
+		}
+	}
+	if sum != f.total {
+		t.w.violate("I3", f.id, "of %d fen names dues of %d", f.total, sum)
 	}
 }
 
@@ -181,6 +201,7 @@ func (t *truth) post(f *fact, r *ledgerapi.Result) {
 
 func (t *truth) unpay(f *fact) {
 	for _, d := range f.dues {
+		t.versions[d]++
 		if t.paid[d] == f.id {
 			delete(t.paid, d)
 		}
@@ -217,6 +238,10 @@ func (t *truth) mustNotStand(f *fact, how string) {
 	}
 }
 
+// sendSlack is what may pass between the commit of a Reserve and the engine's
+// hearing of it, from which the deadline counts, beyond a pause of the hub.
+const sendSlack = 20 * time.Millisecond
+
 // left notes that a 0200 has been written. It may be written once, for a
 // payment that is reserved.
 func (t *truth) left(id si.PaymentID, b si.Bank, key dealKey, amount si.Fen) {
@@ -224,6 +249,9 @@ func (t *truth) left(id si.PaymentID, b si.Bank, key dealKey, amount si.Fen) {
 	t.w.checks["I1"]++
 	if f.left {
 		t.w.violate("I5", id, "its debit leaves a second time")
+	}
+	if late := t.w.k.now - f.held; late > t.w.banks[b].prof.Timers.SendDeadline+sendSlack {
+		t.w.violate("R1", id, "its debit leaves %s after it was reserved", late)
 	}
 	if f.state != ledgerapi.PayReserved || amount != f.total {
 		// Another leader may have begun to reverse what this one is about to
@@ -326,6 +354,9 @@ func (t *truth) final() {
 			t.w.violate("I10", id, "is still %s at the day's end", f.state)
 		case ledgerapi.PayPosted:
 			byBank[f.bank] += f.total
+			if f.undo {
+				t.w.violate("R8", id, "ends posted, and its card had said no in time")
+			}
 			if f.counter {
 				if !f.cash {
 					t.w.violate("I2", id, "is posted, and the counter has no money for it")
@@ -351,7 +382,48 @@ func (t *truth) final() {
 				byBank[b.no], lied)
 		}
 		t.match(b)
+		t.books(b, byBank[b.no])
 	}
+}
+
+// books holds the ledger's totals of each date against the payments, and the
+// dates against the bank's.
+func (t *truth) books(b *bank, posted si.Fen) {
+	t.w.checks["I1"]++
+	byDate := map[si.BusinessDate]si.Fen{}
+	for _, key := range b.order {
+		k := bankDeal{b.no, key}
+		if d := b.deals[key]; d.stands() && t.lies[k] == FaultNone && t.fact(t.byDeal[k]).state == ledgerapi.PayPosted {
+			byDate[d.date] += d.amount
+		}
+	}
+	var sum si.Fen
+	first := si.DateOf(t.w.epoch) - 1
+	for date := first; date < first+5; date++ {
+		tot := t.w.ledger.m.Totals(b.no, date)
+		net := tot.Payments.Amount - tot.Reversals.Amount
+		sum += net
+		if own := net - t.others(b, date); own != byDate[date] {
+			t.w.violate("I2", si.PaymentID{}, "bank %s, %s: the ledger has %d fen, the bank %d", b.prof.Code, date, own, byDate[date])
+		}
+	}
+	if sum != posted {
+		t.w.violate("I1", si.PaymentID{}, "bank %s: the books come to %d fen, the payments to %d", b.prof.Code, sum, posted)
+	}
+}
+
+// others is what the counters and the lies brought into a date's books.
+func (t *truth) others(b *bank, date si.BusinessDate) (sum si.Fen) {
+	for _, id := range t.order {
+		f := t.facts[id]
+		if f.bank != b.no || f.state != ledgerapi.PayPosted || !f.counter && t.lies[f.deal] == FaultNone {
+			continue
+		}
+		if p, ok := t.w.ledger.m.Payment(id); ok && p.BankDate == date || ok && p.BankDate == 0 && p.OurDate == date {
+			sum += f.total
+		}
+	}
+	return sum
 }
 
 // lied is by how much a bank's books differ from the ledger's by its lies.
