@@ -103,6 +103,10 @@ func (l *ledger) land() {
 		results = l.apply(batch)
 	}
 	results = append([]ledgerapi.Result(nil), results...)
+	if l.w.chance(l.d, PauseOnCommit) { // the machine stands still just then
+		l.w.meetsEach(PauseOnCommit, batch)
+		l.w.hub.frozen = l.w.k.now + l.d.between(200*time.Millisecond, 5*time.Second)
+	}
 	if len(l.queue) > 0 {
 		l.fly()
 	}
@@ -110,6 +114,7 @@ func (l *ledger) land() {
 		r := ledgerapi.Result{}
 		if fault == engine.FaultNone {
 			r = results[i]
+			l.w.truth.answered(c.body, &r)
 		}
 		l.w.hub.soon(0, func() { c.done(r, fault) })
 	}

@@ -20,6 +20,7 @@ const (
 	Tampered              // F6: one field changes on the way, the code does not
 	BadCode               // F6: the bank's code is wrong
 	StrangeCode           // F6: an answer code that is in no class
+	Swapped               // F6: the bank\'s answer is that of another payment
 	LinkCut               // F2, F30: a connection ends, with what is on it
 	NoConnection          // F2: connecting fails
 	BankSilent            // F30: the bank takes everything and says nothing for minutes
@@ -36,6 +37,7 @@ const (
 	LogSlow               // F15: a sync takes seconds
 	HubCrash              // F12, F13, F29: the hub dies and another begins
 	HubPause              // F29: the hub stands still for a while
+	PauseOnCommit         // F29: and just when a commit is durable
 	ClockJump             // F21: the hub's clock jumps
 	TerminalLoss          // F11, F12, F14: a terminal loses power
 	AskLost               // F9, F12: a terminal's call or its answer vanishes
@@ -49,9 +51,9 @@ const (
 )
 
 var faultNames = [...]string{"none", "request-lost", "reply-lost", "reply-late", "reply-twice", "request-twice",
-	"tampered", "bad-code", "strange-code", "link-cut", "no-connection", "bank-silent", "bank-slow", "bank-crash",
+	"tampered", "bad-code", "strange-code", "swapped", "link-cut", "no-connection", "bank-silent", "bank-slow", "bank-crash",
 	"bank-busy", "bank-forgets", "bank-doubles", "bank-refuses", "hsm-away", "log-unsent", "log-unknown", "log-twice",
-	"log-slow", "hub-crash", "hub-pause", "clock-jump", "terminal-loss", "ask-lost", "ask-twice", "card-no", "same-due",
+	"log-slow", "hub-crash", "hub-pause", "pause-on-commit", "clock-jump", "terminal-loss", "ask-lost", "ask-twice", "card-no", "same-due",
 	"impatience", "counter-repeats", "counter-reverses"}
 
 // String writes the fault's name.
@@ -67,9 +69,9 @@ func (f Fault) String() string {
 // fault is about.
 var usual = [faultEnd]int{
 	RequestLost: 20_000, ReplyLost: 30_000, ReplyLate: 20_000, ReplyTwice: 30_000, RequestTwice: 20_000,
-	Tampered: 15_000, BadCode: 10_000, StrangeCode: 10_000, LinkCut: 15_000, NoConnection: 200_000, BankSilent: 400,
+	Tampered: 15_000, BadCode: 10_000, StrangeCode: 10_000, Swapped: 15_000, LinkCut: 15_000, NoConnection: 200_000, BankSilent: 400,
 	BankSlow: 1000, BankCrash: 250, BankBusy: 150_000, BankForgets: 1500, BankDoubles: 1500, BankRefuses: 60_000,
-	HSMAway: 10_000, LogUnsent: 4000, LogUnknown: 5000, LogTwice: 4000, LogSlow: 3000, HubCrash: 700, HubPause: 700,
+	HSMAway: 10_000, LogUnsent: 4000, LogUnknown: 5000, LogTwice: 4000, LogSlow: 3000, HubCrash: 700, HubPause: 700, PauseOnCommit: 8000,
 	ClockJump: 200, TerminalLoss: 1500, AskLost: 50_000, AskTwice: 40_000, CardNo: 60_000, SameDue: 150_000,
 	Impatience: 80_000, CounterRepeats: 100_000, CounterReverses: 100_000,
 }

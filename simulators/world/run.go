@@ -31,8 +31,9 @@ var wanted = func() (all [faultEnd][]ledgerapi.PayState) {
 		}
 	}
 	set([]ledgerapi.PayState{reserved, reversing}, RequestLost, ReplyLost, ReplyLate, ReplyTwice, RequestTwice, Tampered, BadCode,
-		StrangeCode, LinkCut, NoConnection, BankSilent, BankSlow, BankCrash, LogSlow, HubCrash, HubPause, ClockJump)
+		StrangeCode, Swapped, LinkCut, NoConnection, BankSilent, BankSlow, BankCrash, LogSlow, HubCrash, HubPause, ClockJump)
 	set([]ledgerapi.PayState{reserved}, BankForgets, BankDoubles, BankRefuses)
+	set([]ledgerapi.PayState{reserved, reversing, posted}, PauseOnCommit)
 	set([]ledgerapi.PayState{reversing}, BankBusy)
 	set([]ledgerapi.PayState{none, reserved, reversing}, HSMAway)
 	set([]ledgerapi.PayState{none, reserved, reversing, posted}, LogUnsent, LogUnknown, LogTwice, TerminalLoss, AskLost, AskTwice)

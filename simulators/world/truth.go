@@ -39,6 +39,7 @@ type fact struct {
 	state   ledgerapi.PayState
 	left    bool          // a 0200 of it has been written
 	held    time.Duration // when it was reserved
+	again   bool          // the hub was told that it had been reserved before
 	undo    bool          // the card's word in time says that it is to be taken back
 	deal    bankDeal
 	counter bool // paid at a bank's counter
@@ -136,6 +137,13 @@ func (t *truth) applied(c ledgerapi.Command, r *ledgerapi.Result) {
 		t.unpay(f)
 		t.move(f, ledgerapi.PayVoided)
 		t.voided++
+	}
+}
+
+// answered is a result on its way to the hub.
+func (t *truth) answered(c ledgerapi.Command, r *ledgerapi.Result) {
+	if c.Type() == ledgerapi.TypeReserve && r.Code == ledgerapi.Exists {
+		t.fact(c.Key()).again = true
 	}
 }
 
@@ -249,6 +257,9 @@ func (t *truth) left(id si.PaymentID, b si.Bank, key dealKey, amount si.Fen) {
 	t.w.checks["I1"]++
 	if f.left {
 		t.w.violate("I5", id, "its debit leaves a second time")
+	}
+	if f.again {
+		t.w.violate("R1", id, "its debit leaves, and its Reserve was answered EXISTS")
 	}
 	if late := t.w.k.now - f.held; late > t.w.banks[b].prof.Timers.SendDeadline+sendSlack {
 		t.w.violate("R1", id, "its debit leaves %s after it was reserved", late)
