@@ -290,9 +290,16 @@ func (e *Engine) posted(p *payment) {
 	e.out = append(e.out, Tell{ID: p.id, Answer: p.answer()})
 }
 
-// reserved asks for the PIN block: the clock to the first byte runs.
+// reserved asks for the PIN block: the clock to the first byte runs. A process
+// that stood still between the commit and this moment has no more time than
+// until twice the deadline after it asked, which is before the commit: a new
+// leader waits that long before it reverses what it finds.
 func (e *Engine) reserved(p *payment) {
-	p.sendBy = e.now.Add(p.bank.prof.Timers.SendDeadline)
+	deadline := p.bank.prof.Timers.SendDeadline
+	p.sendBy = e.now.Add(deadline)
+	if last := p.since.Add(2 * deadline); last.Before(p.sendBy) {
+		p.sendBy = last
+	}
 	if planted.On(planted.SendAfterDeadline) {
 		p.sendBy = e.now.Add(time.Hour)
 	}

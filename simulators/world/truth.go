@@ -246,12 +246,9 @@ func (t *truth) mustNotStand(f *fact, how string) {
 	}
 }
 
-// sendSlack is what may pass between the commit of a Reserve and the engine's
-// hearing of it, from which the deadline counts, beyond a pause of the hub.
-const sendSlack = 20 * time.Millisecond
-
 // left notes that a 0200 has been written. It may be written once, for a
-// payment that is reserved.
+// payment that is reserved, and before another leader could reverse it: such a
+// one waits twice the deadline.
 func (t *truth) left(id si.PaymentID, b si.Bank, key dealKey, amount si.Fen) {
 	f := t.fact(id)
 	t.w.checks["I1"]++
@@ -261,7 +258,7 @@ func (t *truth) left(id si.PaymentID, b si.Bank, key dealKey, amount si.Fen) {
 	if f.again {
 		t.w.violate("R1", id, "its debit leaves, and its Reserve was answered EXISTS")
 	}
-	if late := t.w.k.now - f.held; late > t.w.banks[b].prof.Timers.SendDeadline+sendSlack {
+	if late := t.w.k.now - f.held; late > 2*t.w.banks[b].prof.Timers.SendDeadline {
 		t.w.violate("R1", id, "its debit leaves %s after it was reserved", late)
 	}
 	if f.state != ledgerapi.PayReserved || amount != f.total {
