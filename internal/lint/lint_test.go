@@ -166,3 +166,5 @@ func TestTermsOfScreens(t *testing.T) {
 func TestTermsOfTwins(t *testing.T) {
 	report(t, twinTerms(page(t, "README.md"), page(t, "README.zh-CN.md"), terms(t)))
 }
+
+func TestParsers(t *testing.T) { report(t, unfuzzed(goFiles(t))) }

@@ -252,3 +252,22 @@ func TestPlantedAssets(t *testing.T) {
 	row.path = "gone.js"
 	expect(t, "gone", assets(dir, nil, []asset{row}), "cannot be read")
 }
+
+func TestPlantedParsers(t *testing.T) {
+	const parser = "package p\n\n// ParsePear reads one.\nfunc ParsePear(s string) error { return nil }\n"
+	const target = "package p\n\nimport \"testing\"\n\nfunc FuzzPear(f *testing.F) {\n\tf.Add(\"pear\")\n\tf.Fuzz(func(t *testing.T, s string) { _ = ParsePear(s) })\n}\n"
+	for _, c := range []struct{ name, code, test, want string }{
+		{"good", parser, target, ""},
+		{"no target", parser, "package p\n", "ParsePear is in no fuzz target"},
+		{"a target for another", parser, strings.Replace(target, "ParsePear", "ParsePearTree", 1), "ParsePear is in no fuzz target"},
+		{"a test is no target", parser, strings.Replace(target, "FuzzPear", "TestPear", 1), "ParsePear is in no fuzz target"},
+		{"no seed", parser, strings.Replace(target, "\tf.Add(\"pear\")\n", "", 1), "FuzzPear has no seed"},
+		{"bytes", strings.Replace(parser, "s string", "b []byte", 1), "package p\n", "ParsePear is in no fuzz target"},
+		{"a method", strings.Replace(parser, "func Parse", "func (t tree) Decode", 1), "package p\n", "DecodePear is in no fuzz target"},
+		{"a number", strings.Replace(parser, "s string", "n int", 1), "package p\n", ""},
+		{"not exported", strings.Replace(parser, "ParsePear", "parsePear", 2), "package p\n", ""},
+	} {
+		got := unfuzzed([]*source.File{plant(t, "si/x.go", c.code), plant(t, "si/x_test.go", c.test)})
+		expect(t, c.name, got, c.want)
+	}
+}
