@@ -16,6 +16,7 @@ import (
 	"sync"
 	"testing"
 	"unicode/utf16"
+	"unicode/utf8"
 
 	"golang.org/x/text/encoding/simplifiedchinese"
 )
@@ -62,9 +63,6 @@ type marker struct {
 func newMarker(t *testing.T, what, v string) marker {
 	t.Helper()
 	m := marker{what, map[string][]byte{"plain": []byte(v), "hexadecimal": []byte(hex.EncodeToString([]byte(v)))}}
-	back := []rune(v)
-	slices.Reverse(back)
-	m.forms["backwards"] = []byte(string(back))
 	for i := range 3 { // wherever it stands in what is encoded
 		enc := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("\x00", i) + v))
 		m.forms[fmt.Sprintf("base64 at %d", i)] = []byte(enc[4*((i+2)/3) : len(enc)-4])
@@ -77,11 +75,16 @@ func newMarker(t *testing.T, what, v string) marker {
 	if bcd, err := hex.DecodeString(v); err == nil {
 		m.forms["BCD"] = bcd
 	}
-	gb, err := simplifiedchinese.GB18030.NewEncoder().Bytes([]byte(v))
-	if err != nil {
-		t.Fatal(err)
+	if utf8.ValidString(v) { // a key need not be
+		gb, err := simplifiedchinese.GB18030.NewEncoder().Bytes([]byte(v))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.forms["GB 18030"] = gb
+		back := []rune(v)
+		slices.Reverse(back)
+		m.forms["backwards"] = []byte(string(back))
 	}
-	m.forms["GB 18030"] = gb
 	return m
 }
 
@@ -93,6 +96,26 @@ func (m marker) in(b []byte) string {
 		}
 	}
 	return ""
+}
+
+// keyMarkers are the keys of the stage, as bytes and as text. The key store holds
+// them sealed; the book of those who made them holds them in clear.
+func keyMarkers(t *testing.T, s *Stage) (out []marker) {
+	t.Helper()
+	add := func(name, text string) {
+		out = append(out, newMarker(t, "key "+name, text), newMarker(t, "key "+name, strings.ToUpper(text)),
+			newMarker(t, "key "+name, string(unhex(text))))
+	}
+	for name, text := range s.keys.Named {
+		add(name, text)
+	}
+	for bank, text := range s.keys.IMK {
+		add("imk of "+bank, text)
+	}
+	if len(out) < 3*10 {
+		t.Fatalf("the stage has %d keys; there were more", len(out)/3)
+	}
+	return out
 }
 
 // random12 is a PIN of twelve random digits: nothing else looks like it.
@@ -110,19 +133,20 @@ func random12(t *testing.T) string {
 
 // TestCanary plays sessions with a PIN that exists once in the world, at debug
 // level, with a wrong PIN, a lost answer, a hub that is killed and a counter,
-// and then looks for PIN, account, ID number and name in every file and in every
-// byte that reached the page. The bank's own journal may hold the account.
+// and then looks for PIN, account, ID number, name, telephone number and keys in
+// every file and in every byte that reached the page. The bank's own journal may
+// hold the account, and the book of keys its keys.
 func TestCanary(t *testing.T) {
 	s := begin(t, func(c *Config) { c.LogLevel = "debug" })
 	heard := &tap{}
 	s.tap = heard
 	wrong := random12(t)
-	markers := []marker{newMarker(t, "the wrong PIN", wrong)}
+	markers := append(keyMarkers(t, s), newMarker(t, "the wrong PIN", wrong))
 	for _, bank := range []string{"ccb", "rcb"} { // a block of AES and one of 3DES
 		pin := random12(t)
 		c := deal(t, s, bank, func(c *Card) { c.PIN = pin })
 		markers = append(markers, newMarker(t, "PIN", pin), newMarker(t, "account", c.Person.PAN),
-			newMarker(t, "ID number", c.Person.IDNumber), newMarker(t, "name", c.Person.Name))
+			newMarker(t, "ID number", c.Person.IDNumber), newMarker(t, "name", c.Person.Name), newMarker(t, "telephone number", c.Person.Phone))
 		for _, fault := range []string{"wrong-pin", "reply-lost", "hub-killed-after-send", "none"} {
 			f, err := FindFault(fault)
 			if err != nil {
@@ -158,6 +182,9 @@ func TestCanary(t *testing.T) {
 	if len(heard.bytes()) < 10_000 {
 		t.Errorf("only %d bytes of the page were heard", len(heard.bytes()))
 	}
+	if book, err := os.ReadFile(s.path("keys.json")); err != nil || markers[0].in(book) == "" {
+		t.Errorf("the %s is not found where it is: %v", markers[0].what, err)
+	}
 	searched := search(t, s, markers) // while everything runs
 	s.Close()
 	search(t, s, markers)
@@ -187,8 +214,8 @@ func search(t *testing.T, s *Stage, markers []marker) (searched []string) {
 		searched = append(searched, name)
 		for _, m := range markers {
 			form := m.in(b)
-			bankOwn := strings.HasPrefix(name, "bank-") && m.what == "account"
-			if form != "" && !bankOwn {
+			own := strings.HasPrefix(name, "bank-") && m.what == "account" || name == "keys.json" && strings.HasPrefix(m.what, "key ")
+			if form != "" && !own {
 				t.Errorf("%s holds the %s (%s)", name, m.what, form)
 			}
 		}
