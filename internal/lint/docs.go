@@ -217,6 +217,26 @@ func commands(t source.Text, known programs) []source.Problem {
 	return out
 }
 
+var testName = regexp.MustCompile(`^(?:([a-z0-9/]+)\.)?((?:Test|Fuzz|Benchmark)[A-Z]\w*)$`)
+
+// namedTests holds that a test which a page names is there, and in the package
+// that the page says.
+func namedTests(t source.Text, files []*source.File) []source.Problem {
+	var out []source.Problem
+	for _, c := range source.Codes(t.Body) {
+		m := testName.FindStringSubmatch(c.Text)
+		if m == nil || c.Block > 0 {
+			continue
+		}
+		if !slices.ContainsFunc(files, func(f *source.File) bool {
+			return f.Test && (m[1] == "" || strings.HasSuffix("/"+f.Dir, "/"+m[1])) && strings.Contains(f.Text, "\nfunc "+m[2]+"(")
+		}) {
+			out = append(out, at(t, c.Line, "names %s, which is no test", c.Text))
+		}
+	}
+	return out
+}
+
 // typed gives every command of a page's fenced blocks, in order.
 func typed(body string) []string {
 	var out []string

@@ -168,3 +168,20 @@ func TestTermsOfTwins(t *testing.T) {
 }
 
 func TestParsers(t *testing.T) { report(t, unfuzzed(goFiles(t))) }
+
+func TestPackages(t *testing.T) {
+	report(t, packages(page(t, "scripts/need.sh"), goFiles(t), page(t, "README.md"), page(t, "README.zh-CN.md")))
+}
+
+func TestNamedTests(t *testing.T) {
+	files, n := goFiles(t), 0
+	for _, x := range texts(t) {
+		if strings.HasSuffix(x.Path, ".md") {
+			report(t, namedTests(x, files))
+			n += strings.Count(x.Body, "`Test")
+		}
+	}
+	if n == 0 {
+		t.Error("no page names a test any more")
+	}
+}

@@ -271,3 +271,40 @@ func TestPlantedParsers(t *testing.T) {
 		expect(t, c.name, got, c.want)
 	}
 }
+
+func TestPlantedPackages(t *testing.T) {
+	const need = "build=\"gcc\"\nrun=\"curl\"\ntest=\"zbar-tools\"\n"
+	const readme = "Debian: gcc, curl, zbar-tools.\n```\ncurl -s http://127.0.0.1/\n```\n"
+	const code = "package p\n\nimport \"os/exec\"\n\nvar c = exec.Command(\"zbarimg\", \"x\")\n"
+	for _, c := range []struct{ name, need, readme, code, want string }{
+		{"good", need, readme, code, ""},
+		{"not installed", strings.Replace(need, "zbar-tools", "", 1), readme, code, "does not install zbar-tools"},
+		{"unknown tool", need, readme, strings.Replace(code, "zbarimg", "zbar", 1), "starts zbar: give it a row"},
+		{"by context", need, readme, strings.Replace(code, "Command(", "CommandContext(nil, ", 1), ""},
+		{"unknown by context", need, readme, strings.Replace(code, "Command(\"zbarimg\"", "CommandContext(nil, \"x\"", 1), "starts x"},
+		{"own program", need, readme, code + "\nvar d = exec.Command(\"bin/x\")\n", ""},
+		{"nothing uses it", need, readme, "package p\n", "installs zbar-tools, which nothing uses"},
+		{"typed no more", need, strings.Replace(readme, "curl -s", "true", 1), code, "installs curl, which nothing uses"},
+		{"not in the README", need, strings.Replace(readme, "zbar-tools", "zbar", 1), code, "does not name zbar-tools"},
+		{"no groups", "x", readme, code, "names no packages"},
+	} {
+		got := packages(source.Text{Path: "scripts/need.sh", Body: c.need}, []*source.File{plant(t, "si/x.go", c.code)}, source.Text{Path: "README.md", Body: c.readme})
+		expect(t, c.name, got, c.want)
+	}
+}
+
+func TestPlantedNamedTests(t *testing.T) {
+	files := []*source.File{plant(t, "si/x_test.go", "package p\n\nfunc TestPear() {}\n"), plant(t, "si/x.go", "package p\n\nfunc TestPlum() {}\n")}
+	for _, c := range []struct{ name, body, want string }{
+		{"good", "Held by `TestPear`.", ""},
+		{"with its package", "Held by `si.TestPear`.", ""},
+		{"another that ends alike", "Held by `i.TestPear`.", "is no test"},
+		{"another package", "Held by `settlement/engine.TestPear`.", "is no test"},
+		{"gone", "Held by `TestApple`.", "is no test"},
+		{"the beginning of one", "Held by `TestPea`.", "is no test"},
+		{"no test file", "Held by `TestPlum`.", "is no test"},
+		{"in output", "```\nTestApple\n```", ""},
+	} {
+		expect(t, c.name, namedTests(source.Text{Path: "docs/x.md", Body: c.body}, files), c.want)
+	}
+}
