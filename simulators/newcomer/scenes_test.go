@@ -115,6 +115,8 @@ var untyped = map[string]string{
 	"make e2e":                            "a part of what make test runs",
 	"make bench":                          "minutes on a quiet machine",
 	"go test ./yourpackage/...":           "no such package",
+	"go test -shuffle=SEED ./yourpackage": "no such package",
+	"go test -shuffle=SEED ./thatpackage": "no such package",
 	"go test ./terminal/kiosk":            "a part of what make test runs",
 	"terminald -config terminald.yaml":    "the demo starts terminald so, with a reader: allEnded sees it end",
 	"shebaoctl config put":                "without arguments, a name; the node scene types it with them",
