@@ -15,7 +15,9 @@ import (
 // inside is set for the process that has the network namespace.
 const inside = "SHEBAO_NEWCOMER_INSIDE"
 
-// TestMain starts this test program again in a network namespace of its own.
+// TestMain starts this test program again in a network namespace of its own. It
+// is the first process of a new PID namespace as well: when it ends, in whatever
+// way, so does everything that it has started.
 func TestMain(m *testing.M) {
 	if os.Getenv(inside) == "" {
 		os.Exit(again())
@@ -27,14 +29,14 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// again runs this program in a new network namespace, which root may make and
-// others get inside a user namespace, and gives its exit code.
+// again runs this program in the new namespaces, which root may make and others
+// get inside a user namespace, and gives its exit code.
 func again() int {
 	runtime.LockOSThread() // the child is killed when the thread that made it ends
 	cmd := exec.Command(os.Args[0], os.Args[1:]...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.Env = append(os.Environ(), inside+"=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWPID, Pdeathsig: syscall.SIGKILL}
 	if uid, gid := os.Geteuid(), os.Getegid(); uid != 0 {
 		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
 		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: uid, Size: 1}}
@@ -43,7 +45,7 @@ func again() int {
 	err := cmd.Run()
 	var ended *exec.ExitError
 	if err != nil && !errors.As(err, &ended) {
-		fmt.Fprintln(os.Stderr, "newcomer: a network namespace is needed:", err)
+		fmt.Fprintln(os.Stderr, "newcomer: namespaces for network and processes are needed:", err)
 		return 1
 	}
 	return cmd.ProcessState.ExitCode()
