@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/shebao-pay/shebao/settlement/operator"
+	"github.com/shebao-pay/shebao/settlement/operator/sheet"
 	"github.com/shebao-pay/shebao/settlement/profile"
 )
 
@@ -178,12 +180,18 @@ func checkProfileCommand() *cobra.Command {
 }
 
 func importCommand() *cobra.Command {
-	c := group(&cobra.Command{Use: "import", Short: "Persons and cards from CSV files; the HSM process seals them first"})
-	for _, what := range []string{"persons", "cards"} {
+	c := group(&cobra.Command{Use: "import", Short: "Persons, cards and enrolments from CSV or XLSX files; the whole file is checked first"})
+	for _, what := range []string{"persons", "cards", "enrolments"} {
 		sub := &cobra.Command{Use: what + " FILE", Args: one("FILE"), Short: "Imports " + what + " (columns: docs/format/import.md)"}
 		socket := socketFlag(sub)
+		q := url.Values{}
+		if what == "enrolments" {
+			rates := sub.Flags().Uint32("rates", 0, "version of the rate table that grades and bases are of")
+			required(sub, "rates")
+			sub.PreRun = func(*cobra.Command, []string) { q.Set("rates", strconv.FormatUint(uint64(*rates), 10)) }
+		}
 		sub.RunE = func(cmd *cobra.Command, args []string) error {
-			return upload(cmd, *socket, "/v1/import/"+what, nil, args[0])
+			return upload(cmd, *socket, "/v1/import/"+what, q, args[0])
 		}
 		c.AddCommand(sub)
 	}
@@ -215,20 +223,31 @@ func assessCommand() *cobra.Command {
 	return c
 }
 
-// upload streams a file and shows progress while the node works.
+// upload streams a table and shows progress: lines checked, then lines made.
 func upload(cmd *cobra.Command, socket, path string, q url.Values, file string) error {
-	f, err := os.Open(file) // #nosec G304 -- the operator names the file
+	f, err := sheet.Open(file)
 	if err != nil {
-		return fmt.Errorf("file to upload: %w", err)
+		return err
 	}
 	defer func() { _ = f.Close() }()
-	bar := progressbar.NewOptions(-1, progressbar.OptionSetWriter(cmd.ErrOrStderr()),
-		progressbar.OptionSetDescription("lines"), progressbar.OptionShowCount(),
-		progressbar.OptionThrottle(200*time.Millisecond), progressbar.OptionClearOnFinish())
+	bar := newBar(cmd.ErrOrStderr(), -1, "checking lines")
 	cl := operator.Dial(socket)
 	defer cl.Close()
-	o, err := cl.Upload(cmd.Context(), path, q, f, func(n int) { _ = bar.Set(n) })
+	o, err := cl.Upload(cmd.Context(), path, q, f, func(checked, done int) {
+		if done > 0 {
+			bar.Describe("lines")
+			bar.ChangeMax(checked)
+			checked = done
+		}
+		_ = bar.Set(checked)
+	})
 	_ = bar.Finish()
+	if f.Err() != nil {
+		return fmt.Errorf("%s: %w; nothing was imported", file, f.Err()) // the node only saw the lines end
+	}
+	for _, l := range o.Lines {
+		_, _ = fmt.Fprintln(cmd.ErrOrStderr(), l)
+	}
 	if err != nil {
 		return err
 	}
@@ -239,6 +258,13 @@ func upload(cmd *cobra.Command, socket, path string, q url.Values, file string) 
 		return errors.New("some lines were refused; the codes say why")
 	}
 	return nil
+}
+
+// newBar shows progress; a total below 0 is not known.
+func newBar(w io.Writer, total int, what string) *progressbar.ProgressBar {
+	return progressbar.NewOptions(total, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(what),
+		progressbar.OptionShowCount(), progressbar.OptionSetVisibility(atTerminal(w)),
+		progressbar.OptionThrottle(200*time.Millisecond), progressbar.OptionClearOnFinish())
 }
 
 func terminalCommand() *cobra.Command {
@@ -286,9 +312,9 @@ func idNumber(r io.Reader) (string, error) {
 	return line, nil
 }
 
-// atTerminal tells whether somebody sits before r.
-func atTerminal(r io.Reader) bool {
-	f, ok := r.(*os.File)
+// atTerminal tells whether somebody sits before a stream.
+func atTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
 	if !ok {
 		return false
 	}

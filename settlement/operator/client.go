@@ -94,8 +94,10 @@ func (c *Client) Ask(ctx context.Context, path string, in, out any) error {
 	return nil
 }
 
-// Upload streams a file to an import call; progress gets the lines done.
-func (c *Client) Upload(ctx context.Context, path string, query url.Values, file io.Reader, progress func(done int)) (Outcome, error) {
+// Upload streams a file to an import call; progress gets the lines checked, and
+// when all are, those whose commands were sent. With an error the outcome may
+// still name lines.
+func (c *Client) Upload(ctx context.Context, path string, query url.Values, file io.Reader, progress func(checked, done int)) (Outcome, error) {
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
@@ -105,14 +107,17 @@ func (c *Client) Upload(ctx context.Context, path string, query url.Values, file
 	}
 	defer func() { _ = resp.Body.Close() }()
 	var last []byte
+	checked := 0
 	lines := bufio.NewScanner(resp.Body)
 	for lines.Scan() {
 		var at struct {
-			Done int   `json:"done"`
-			OK   *bool `json:"ok"`
+			Checked int   `json:"checked"`
+			Done    int   `json:"done"`
+			OK      *bool `json:"ok"`
 		}
 		if json.Unmarshal(lines.Bytes(), &at) == nil && at.OK == nil {
-			progress(at.Done)
+			checked = max(checked, at.Checked)
+			progress(checked, at.Done)
 			continue
 		}
 		last = append(last[:0], lines.Bytes()...)

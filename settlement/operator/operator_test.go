@@ -16,6 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/shebao-pay/shebao/settlement/operator/sheet"
 	"github.com/shebao-pay/shebao/si"
 	"github.com/shebao-pay/shebao/si/hsmapi"
 	"github.com/shebao-pay/shebao/si/ledgerapi"
@@ -174,7 +175,7 @@ func persons(n int) string {
 
 func upload(t *testing.T, c *Client, path string, q url.Values, body string) (Outcome, error) {
 	t.Helper()
-	return c.Upload(t.Context(), path, q, strings.NewReader(body), func(int) {})
+	return c.Upload(t.Context(), path, q, strings.NewReader(body), func(int, int) {})
 }
 
 func TestImportTwiceChangesNothingTheSecondTime(t *testing.T) {
@@ -215,7 +216,7 @@ func TestBadLinesAreNamedAndNeverRepeated(t *testing.T) {
 		"sex":         {head + strings.Replace(good, ",1,0,", ",3,0,", 1) + "\n", "line 2: sex"},
 		"type":        {head + strings.Replace(good, "RESIDENT", "KING", 1) + "\n", "line 2: person_type"},
 		"name":        {head + strings.Replace(good, "王小明", "", 1) + "\n", "line 2: name"},
-		"long":        {head + strings.Replace(good, "示例", strings.Repeat("x", MaxLine), 1) + "\n", "line 2: longer"},
+		"long":        {head + strings.Replace(good, "示例", strings.Repeat("x", sheet.MaxLine), 1) + "\n", "line 2: longer"},
 	} {
 		_, err := upload(t, c, "/v1/import/persons", nil, c2.body)
 		var refused *RefusedError
