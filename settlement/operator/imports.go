@@ -22,6 +22,10 @@ import (
 // a file, and few enough to read.
 const maxFaults = 100
 
+// maxRefusals is how many refused changes of a proposal it names: each is to be
+// seen to by a person. The outcome counts all.
+const maxRefusals = 10_000
+
 // importing is one import under way: what is wrong with its lines, the commands
 // in flight, counts.
 type importing struct {
@@ -36,6 +40,10 @@ type importing struct {
 	mu     sync.Mutex
 	out    Outcome
 	unsure error
+
+	flush   func() error                               // before progress leaves, if not nil
+	actor   si.Actor                                   // who makes the commands, 0 for an import
+	refused func(line int, r *ledgerapi.Result) string // own words for a refusal, if not nil
 }
 
 // key tells what must stand in a file once.
@@ -140,7 +148,7 @@ const progressEach = 1000
 func (im *importing) submit(c ledgerapi.Command, line, weight int) {
 	im.slots <- struct{}{}
 	im.wg.Add(1)
-	im.s.cfg.Ledger.Submit(c, 0, func(r ledgerapi.Result, err error) {
+	im.s.cfg.Ledger.Submit(c, im.actor, func(r ledgerapi.Result, err error) {
 		defer func() { <-im.slots; im.wg.Done() }()
 		im.mu.Lock()
 		defer im.mu.Unlock()
@@ -155,9 +163,7 @@ func (im *importing) submit(c ledgerapi.Command, line, weight int) {
 		case code != ledgerapi.OK:
 			im.out.Refused += weight
 			im.out.Codes[code.String()] += weight
-			if len(im.out.Lines) < maxFaults {
-				im.out.Lines = append(im.out.Lines, fmt.Sprintf("line %d: the ledger refused: %s", line, code))
-			}
+			im.say(line, &r)
 		case r.Code == ledgerapi.Exists:
 			im.out.Exists += weight
 		default:
@@ -166,10 +172,27 @@ func (im *importing) submit(c ledgerapi.Command, line, weight int) {
 	})
 }
 
+// say names a line that the ledger refused.
+func (im *importing) say(line int, r *ledgerapi.Result) {
+	text := ""
+	if im.refused != nil {
+		text = im.refused(line, r)
+	}
+	switch {
+	case text != "" && len(im.out.Lines) < maxRefusals:
+		im.out.Lines = append(im.out.Lines, text)
+	case len(im.out.Lines) < maxFaults:
+		im.out.Lines = append(im.out.Lines, fmt.Sprintf("line %d: the ledger refused: %s", line, r.Code))
+	}
+}
+
 // progress writes one line: checked counts lines that were looked at, done
 // those whose commands were sent.
 func (im *importing) progress(what string, n int) {
-	_ = json.NewEncoder(im.w).Encode(map[string]int{what: n}) // the peer may be gone
+	if im.flush != nil {
+		_ = im.flush() // the peer may be gone
+	}
+	_ = json.NewEncoder(im.w).Encode(map[string]int{what: n}) // likewise
 	if f, ok := im.w.(http.Flusher); ok {
 		f.Flush()
 	}

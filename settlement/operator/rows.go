@@ -17,6 +17,7 @@ var (
 	CardColumns      = []string{"id_number", "card_id", "card_no", "pan", "bank", "since"}
 	BaseColumns      = []string{"id_number", "person_type", "grade_fen", "base_fen"}
 	EnrolmentColumns = []string{"id_number", "fund", "person_type", "grade_fen", "base_fen", "first_period", "consent"}
+	RegisterColumns  = []string{"id_number", "name", "sex", "birth", "household", "status", "status_date"}
 )
 
 // Bounds of a person's texts, in bytes: what the HSM process seals.
@@ -194,4 +195,48 @@ func (c *cells) enrolment() (id si.IDNumber, row EnrolmentRow) {
 func (row *EnrolmentRow) command(id si.PaymentID, person si.PersonNo, rates uint32) ledgerapi.Command {
 	return ledgerapi.Act{ID: id, Do: &ledgerapi.Enrol{Person: person, Fund: row.Fund, PType: row.PType, Base: row.Base,
 		From: row.First, Rates: rates, Consent: row.Consent}}
+}
+
+// registerRow is what another register says of a person. Zero values are what
+// it does not say.
+type registerRow struct {
+	id        si.IDNumber
+	name      si.Name
+	sex       uint8
+	birth     si.BirthMonth
+	household si.AreaCode
+	status    string // ALIVE, DECEASED
+}
+
+// register reads a line of another register; today bounds a day of death.
+func (c *cells) register(today time.Time) (row registerRow) {
+	row.id = c.id(0)
+	if c.of[1] != "" {
+		row.name = c.name(1)
+	}
+	if c.of[2] != "" {
+		row.sex = c.sex(2)
+	}
+	if c.of[3] != "" {
+		if birth := c.date(3, 1900); c.why == "" {
+			row.birth = si.BirthMonthOf(birth.Year(), birth.Month())
+		}
+	}
+	if c.of[4] != "" {
+		row.household = c.area(4)
+	}
+	row.status = c.of[5]
+	switch row.status {
+	case "", "ALIVE":
+		if c.of[6] != "" {
+			c.date(6, 1900)
+		}
+	case "DECEASED":
+		if c.date(6, 1900).After(today) || c.of[6] < row.id.BirthDate() {
+			c.bad(6, "a day of death that has not come, or before the birth")
+		}
+	default:
+		c.bad(5, "neither ALIVE nor DECEASED nor empty")
+	}
+	return row
 }

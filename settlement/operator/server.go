@@ -31,6 +31,7 @@ type Ledger interface {
 // Register answers what the operator asks about.
 type Register interface {
 	Person(si.Hash) (ledgerapi.Person, bool)
+	PersonByNo(si.PersonNo) (ledgerapi.Person, bool)
 	DuesOf(p si.PersonNo, on si.BusinessDate) []ledgerapi.Due
 	Payment(si.PaymentID) (ledgerapi.Payment, bool)
 	NoticeByNo(no si.NoticeNo, on si.BusinessDate) (ledgerapi.NoticeView, bool)
@@ -41,6 +42,8 @@ type Sealer interface {
 	SealPersons(ctx context.Context, in []hsmapi.PersonRecord) ([]hsmapi.SealedPerson, error)
 	HashCards(ctx context.Context, in []hsmapi.CardRecord) ([]hsmapi.CardHashes, error)
 	HashIDs(ctx context.Context, in []si.IDNumber) ([]si.Hash, error)
+	OpenPersons(ctx context.Context, blobs [][]byte) ([]hsmapi.PersonView, error)
+	RevisePersons(ctx context.Context, in []hsmapi.PersonRevision) ([]hsmapi.PersonRevised, error)
 }
 
 // Config ties the door to the node.
@@ -93,6 +96,8 @@ func New(cfg Config) *Server {
 	s.mux.HandleFunc("POST /v1/import/persons", s.importPersons)
 	s.mux.HandleFunc("POST /v1/import/cards", s.importCards)
 	s.mux.HandleFunc("POST /v1/import/enrolments", s.importEnrolments)
+	s.mux.HandleFunc("POST /v1/compare/register", s.compareRegister)
+	s.mux.HandleFunc("POST /v1/compare/apply", s.applyProposal)
 	s.mux.HandleFunc("POST /v1/assess", s.assess)
 	s.mux.HandleFunc("POST /v1/notice", s.notice)
 	s.mux.HandleFunc("POST /v1/notices", s.notices)
