@@ -20,9 +20,11 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
+	"github.com/shebao-pay/shebao/ledger/assess"
 	"github.com/shebao-pay/shebao/settlement/operator"
 	"github.com/shebao-pay/shebao/settlement/operator/sheet"
 	"github.com/shebao-pay/shebao/settlement/profile"
+	"github.com/shebao-pay/shebao/si/ledgerapi"
 )
 
 // newID makes the id of a change, so that a resend after a lost answer is the
@@ -124,12 +126,17 @@ bank profile the folder with spec.json and rules.yaml.`,
 	return c
 }
 
-// configBody reads what is put; a profile is checked before it travels.
+// configBody reads what is put; profiles and rates are checked before they travel.
 func configBody(kind, path string) ([]byte, error) {
 	if kind != "bank-profile" {
 		b, err := os.ReadFile(path) // #nosec G304 -- the operator names the file
 		if err != nil {
 			return nil, fmt.Errorf("business data: %w", err)
+		}
+		if kind == "rates" {
+			if _, err := assess.Parse(b); err != nil {
+				return nil, fmt.Errorf("%s: %w; shebaoctl check-rates names all that is wrong", path, err)
+			}
 		}
 		return b, nil
 	}
@@ -177,6 +184,35 @@ func checkProfileCommand() *cobra.Command {
 		Use: "check-profile DIR", Args: one("DIR"), Short: "Checks a bank profile: names file, line and rule of each mistake",
 		RunE: func(cmd *cobra.Command, args []string) error { return checkProfile(cmd.OutOrStdout(), args[0]) },
 	}
+}
+
+func checkRatesCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "check-rates FILE", Args: one("FILE"), Short: "Checks a rate table: names line, row and rule of each mistake",
+		RunE: func(cmd *cobra.Command, args []string) error { return checkRates(cmd.OutOrStdout(), args[0]) },
+	}
+}
+
+func checkRates(w io.Writer, path string) error {
+	body, err := os.ReadFile(path) // #nosec G304 -- the operator names the file
+	if err != nil {
+		return fmt.Errorf("rate table: %w", err)
+	}
+	if len(body) > ledgerapi.MaxConfig {
+		return fmt.Errorf("%s: %d bytes, the ledger takes %d", path, len(body), ledgerapi.MaxConfig)
+	}
+	t, found := assess.Check(body)
+	for _, p := range found {
+		if _, err := fmt.Fprintf(w, "%s: %s\n", path, p.Error()); err != nil {
+			return err
+		}
+	}
+	if len(found) > 0 {
+		return fmt.Errorf("%s: %d rules are broken", path, len(found))
+	}
+	_, err = fmt.Fprintf(w, "%s: rates of region %s are sound: %d rates, %d injury classes, %d grades, %d late rules, %d interest rates\n",
+		path, t.Area, len(t.Rows), len(t.Injury), len(t.Grades), len(t.LateRules), len(t.Interest))
+	return err
 }
 
 func importCommand() *cobra.Command {
