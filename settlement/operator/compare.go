@@ -178,23 +178,27 @@ func (c *comparing) batch(ctx context.Context, lines [][]string, first int) erro
 		}
 		c.seen[p.No/64] |= 1 << (p.No % 64)
 		ours[i] = p
-		ask = append(ask, hsmapi.PersonRevision{IDNumber: ids[i], Name: rows[i].name, Blob: p.Sealed})
+		if len(p.Sealed) > 0 {
+			ask = append(ask, hsmapi.PersonRevision{IDNumber: ids[i], Name: rows[i].name, Blob: p.Sealed})
+		}
 	}
-	if len(ask) == 0 {
-		return nil
-	}
-	revised, err := c.im.s.cfg.Sealer.RevisePersons(ctx, ask)
-	if err != nil {
-		return fmt.Errorf("lines from %d on: %w", first, err)
+	var revised []hsmapi.PersonRevised
+	if len(ask) > 0 {
+		if revised, err = c.im.s.cfg.Sealer.RevisePersons(ctx, ask); err != nil {
+			return fmt.Errorf("lines from %d on: %w", first, err)
+		}
 	}
 	for i := range rows {
 		if ours[i].No == 0 {
 			continue
 		}
-		if err := c.person(first+i, &rows[i], &ours[i], &revised[0]); err != nil {
+		var names hsmapi.PersonRevised // nothing to compare with if nothing is sealed
+		if len(ours[i].Sealed) > 0 {
+			names, revised = revised[0], revised[1:]
+		}
+		if err := c.person(first+i, &rows[i], &ours[i], &names); err != nil {
 			return err
 		}
-		revised = revised[1:]
 	}
 	return nil
 }
@@ -258,19 +262,6 @@ func maskedBirth(b si.BirthMonth) string { return strconv.Itoa(b.Year()) + "-**"
 // need not stand in it.
 func (c *comparing) missing(ctx context.Context) error {
 	var persons []ledgerapi.Person
-	var blobs [][]byte
-	report := func() error {
-		views, err := c.im.s.cfg.Sealer.OpenPersons(ctx, blobs)
-		if err != nil {
-			return fmt.Errorf("whom the register does not name: %w", err)
-		}
-		for i, v := range views {
-			c.out.Missing++
-			c.answer(Difference{Kind: DiffMissing, Person: uint32(persons[i].No), ID: v.IDTail, Name: v.MaskedName})
-		}
-		persons, blobs = persons[:0], blobs[:0]
-		return nil
-	}
 	for no := si.PersonNo(1); no <= c.last; no++ {
 		if c.seen[no/64]&(1<<(no%64)) != 0 {
 			continue
@@ -279,17 +270,39 @@ func (c *comparing) missing(ctx context.Context) error {
 		if !ok || p.Flags&ledgerapi.FlagDeceased != 0 {
 			continue
 		}
-		persons, blobs = append(persons, p), append(blobs, p.Sealed)
-		if len(blobs) == hsmapi.MaxPersons {
-			if err := report(); err != nil {
+		if persons = append(persons, p); len(persons) == hsmapi.MaxPersons {
+			if err := c.reportMissing(ctx, persons); err != nil {
 				return err
 			}
+			persons = persons[:0]
 		}
 	}
-	if len(blobs) == 0 {
-		return ctx.Err()
+	return c.reportMissing(ctx, persons)
+}
+
+func (c *comparing) reportMissing(ctx context.Context, persons []ledgerapi.Person) error {
+	var blobs [][]byte
+	for i := range persons {
+		if len(persons[i].Sealed) > 0 {
+			blobs = append(blobs, persons[i].Sealed)
+		}
 	}
-	return report()
+	var views []hsmapi.PersonView
+	if len(blobs) > 0 {
+		var err error
+		if views, err = c.im.s.cfg.Sealer.OpenPersons(ctx, blobs); err != nil {
+			return fmt.Errorf("whom the register does not name: %w", err)
+		}
+	}
+	for i := range persons {
+		var v hsmapi.PersonView
+		if len(persons[i].Sealed) > 0 {
+			v, views = views[0], views[1:]
+		}
+		c.out.Missing++
+		c.answer(Difference{Kind: DiffMissing, Person: uint32(persons[i].No), ID: v.IDTail, Name: v.MaskedName})
+	}
+	return ctx.Err()
 }
 
 func (c *comparing) answer(d Difference) {

@@ -168,7 +168,7 @@ func serve(t *testing.T) (*Client, *node) {
 	n := &node{ids: map[si.PaymentID]ledgerapi.Command{}, persons: map[si.Hash]ledgerapi.Person{}}
 	s := New(Config{
 		Ledger: n, Register: n, Sealer: sealer{}, Now: time.Now,
-		Status: func() Status { return Status{Version: "test", Leader: true} },
+		Status: func() Status { return Status{Version: "test", Area: "330110", Leader: true} },
 		Banks:  func(code string) (si.Bank, bool) { return 3, code == "ccb" },
 	})
 	path := filepath.Join(t.TempDir(), "op.sock")

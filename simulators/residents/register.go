@@ -118,7 +118,7 @@ func (p *Resident) registerRow(kind string) []string {
 	case PlantedHousehold:
 		row[4] = si.AreaCode(330199).String()
 	case PlantedStatus:
-		row[5], row[6] = "DECEASED", "20261101"
+		row[5], row[6] = "DECEASED", "20250630"
 	}
 	return row
 }
