@@ -229,7 +229,7 @@ func TestHostileWorkbooks(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: got %v, want %q", name, err, c.says)
 		}
-		if got := after.TotalAlloc - before.TotalAlloc; got > 100<<20 {
+		if got := after.TotalAlloc - before.TotalAlloc; got > 256<<20 {
 			t.Errorf("%s: %d MB were taken", name, got>>20)
 		}
 	}
