@@ -61,7 +61,7 @@ func (s *Store) SealPersons(_ context.Context, persons []hsmapi.PersonRecord) ([
 		p := &persons[i]
 		plain = appendPlain(plain[:0], p.IDNumber.Reveal(purpose), p.Name.Reveal(purpose), p.Phone, p.Address)
 		begin := len(all)
-		all = to.seal(all, nonces[nonceLen*i:nonceLen*(i+1)], plain)
+		all = to.seal(all, nonces[nonceLen*i:nonceLen*(i+1)], plain) // #nosec G407 -- the nonces are random, see above
 		out[i] = hsmapi.SealedPerson{IDHash: hash.sum(plain[:idLen]), Blob: all[begin:len(all):len(all)]}
 	}
 	return out, nil
@@ -108,7 +108,7 @@ func (k sealing) seal(dst, nonce, plain []byte) []byte {
 	dst = binary.BigEndian.AppendUint16(dst, uint16(k.region))
 	dst = binary.BigEndian.AppendUint16(dst, uint16(k.key.year))
 	dst = append(dst, nonce...)
-	return k.key.aead.Seal(dst, nonce, plain, dst[begin:]) // #nosec G407 -- the nonce is random, see randomNonces
+	return k.key.aead.Seal(dst, nonce, plain, dst[begin:])
 }
 
 // opener opens blobs one after the other in one buffer and keeps the key that
