@@ -189,9 +189,6 @@ func (s *Session) up(now time.Time, in Input, out []Act) []Act {
 			return s.fall(now, append(out, ActOutOfOrder), s.times.ReconnectMost)
 		}
 	case InSignOn:
-		if planted.On(planted.NeverSignsOnAgain) {
-			return out
-		}
 		out = s.tellDown(out)
 		return s.signOn(now, out)
 	case InProbe:

@@ -61,7 +61,7 @@ func (e *Engine) closeAsked(ev *CloseAsked) {
 		e.out = append(e.out, Tell{ID: ev.ID, Answer: p.answer(), Asker: true})
 		return
 	}
-	if ev.Known.State != ledgerapi.PayNone && !(planted.On(planted.CloseLiveID) && ev.Known.State == ledgerapi.PayReserved) {
+	if ev.Known.State != ledgerapi.PayNone {
 		e.out = append(e.out, Tell{ID: ev.ID, Answer: Known(&ev.Known), Asker: true})
 		return
 	}

@@ -469,7 +469,7 @@ func (e *Engine) linkWord(id si.PaymentID, op Op, seq uint32, news linkNews, lat
 	if op == OpReversal {
 		want = Undoing
 	}
-	if p == nil || p.state != want || p.seq != seq && !planted.On(planted.StaleWordsCount) {
+	if p == nil || p.state != want || p.seq != seq {
 		e.stats.Stale++
 		return
 	}

@@ -37,12 +37,9 @@ const (
 	ReversalOtherTrace
 	ResumeForgetsReversing
 	ResumeForgetsReserved
-	StaleWordsCount
-	CloseLiveID
 
-	// The bugs of the link session.
+	// The bug of the link session.
 	NeverReconnects
-	NeverSignsOnAgain
 
 	// The bugs of the ledger.
 	TraceReused

@@ -332,6 +332,11 @@ func (w *World) heal() {
 // healed holds that everything that a bank can still prove has come to its end.
 func (w *World) healed() {
 	w.checks["I10"]++
+	for _, p := range w.ledger.m.Pending(0) {
+		if _, ok := w.hub.engine.Answer(p.ID); !ok {
+			w.violate("I10", p.ID, "is %s, and the engine does not know of it", p.State)
+		}
+	}
 	for _, o := range w.hub.engine.Unresolved() {
 		b := w.banks[o.Bank]
 		if o.State == engine.Desk || !b.prof.NoOriginalFinal {
