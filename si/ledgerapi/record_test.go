@@ -66,7 +66,7 @@ func firstSamples() []Command {
 			BankDate: 9822, OurDate: 9823, STAN: 77, DE7: [10]byte{'1'}},
 		Reverse{ID: testID, Bank: 3, BankDate: 9822, Reason: [2]byte{'0', '6'}},
 		Unpost{ID: testID, Reason: UnpostARPC},
-		Assess{ID: testID, Fund: si.MedRes, PType: si.Resident, Period: si.YearPeriod(2026), Kind: DueYear, DueDay: 9900, Version: 1, Later: true,
+		Assess{ID: testID, Fund: si.MedRes, PType: si.Resident, Period: si.YearPeriod(2026), Kind: DueYear, DueDay: 9900, Version: 1, Later: true, Undeclared: true,
 			Items: []AssessItem{{Person: 1, Base: 2}, {Person: 3, Base: 4}}},
 		Notice{ID: testID, Person: 1, Date: 9822, ValidUntil: 9830, Dues: []si.DueID{1, 2}},
 		PutPerson{ID: testID, ExpectVersion: 1, IDHash: si.Hash{1}, PType: si.Flex, Household: 330199, Birth: 588, Sex: 2, Flags: FlagProxyAllowed, Sealed: []byte("sealed")},
