@@ -61,7 +61,7 @@ var siblings = map[string][]string{
 	"settlement/acceptor":          {"settlement/bankmsg", "settlement/profile"},
 	"settlement/termsrv":           {"settlement/engine"},
 
-	"ledger/core":  {"ledger/assess", "ledger/chain"},
+	"ledger/core":  {"ledger/assess", "ledger/chain", "ledger/enrol"},
 	"ledger/store": {"ledger/core"},
 
 	"terminal/device/escpos": {"terminal/device"},
