@@ -20,6 +20,17 @@ const (
 	classAck
 	classIndividual
 	classProxy
+	classCover
+	classCoverChange
+	classArrival
+	classCertificate
+	classMandate
+	classBinding
+	classCertified
+	classStatement
+	classCase
+	classCaseStep
+	classBooking
 	classProposal
 	classes
 )
@@ -80,7 +91,9 @@ func (m *Machine) encodeRow(k class, i uint32, to *rowBuf) {
 	case classIndividual:
 		x := m.indivs.at(i)
 		b, key, v = BucketIndividual, indivKeyRow(key, x.key), individualValue(v, x)
-	case classProxy, classProposal, classes: // on a shelf
+	case classProxy, classProposal, classes, // on a shelf
+		classCover, classCoverChange, classArrival, classCertificate, classMandate, classBinding, classCertified,
+		classStatement, classCase, classCaseStep, classBooking:
 	}
 	m.key = key
 	if v != nil {
