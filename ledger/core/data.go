@@ -441,6 +441,8 @@ func (m *Machine) applyPutCard(h *ledgerapi.Header, body []byte, out *ledgerapi.
 				m.setCardState(s, ledgerapi.CardReplaced)
 			}
 		}
+		// A lost card stays lost; what was signed on its account is held up too.
+		m.moveMandates(who, ledgerapi.MandateSuspended, func(x *mandate) bool { return x.account != c.PANHash })
 	}
 	m.touch(classCard, slot)
 	is := m.cards.at(slot)

@@ -170,7 +170,7 @@ func (m *Machine) applyReplace(a *act, c *ledgerapi.Replace, out *ledgerapi.Resu
 			to = &all[i]
 		}
 	}
-	if to == nil {
+	if to == nil && out.Code == 0 {
 		refuse(out, ledgerapi.NotFound)
 	}
 	if out.Code != 0 {
@@ -254,7 +254,7 @@ func (m *Machine) applyBackPay(c *ledgerapi.BackPay, out *ledgerapi.Result) {
 			to = &all[i]
 		}
 	}
-	if to == nil || to.share.Total == 0 {
+	if out.Code == 0 && (to == nil || to.share.Total == 0) {
 		refuse(out, ledgerapi.NotFound)
 	}
 	if out.Code != 0 {
