@@ -80,7 +80,25 @@ type player struct {
 	ids     []si.PaymentID
 	notices []si.NoticeNo
 	sent    []ledgerapi.Command // to repeat
+	acts    []si.PaymentID
 	year    int
+}
+
+// newPlayer has four residents, the last of them retired, with cards of their
+// own, and a due each.
+func newPlayer(t *rapid.T, cfg Config) *player {
+	p := &player{rig: newRig(t, cfg), t: t, persons: 4}
+	p.open(0)
+	for i := range p.persons {
+		c := ledgerapi.PutPerson{ID: p.rig.id(), IDHash: hashOf("id", i), PType: si.Resident, Household: testArea, Birth: si.BirthMonthOf(1980, 5), Sealed: []byte("sealed")}
+		if i == 3 {
+			c.Flags = ledgerapi.FlagRetired
+		}
+		p.must(c)
+		p.card(si.PersonNo(i+1), i, i, ledgerapi.CardActive)
+		p.medical(2025, si.PersonNo(i+1))
+	}
+	return p
 }
 
 func (p *player) anyID() si.PaymentID {
@@ -98,6 +116,9 @@ func (p *player) person() si.PersonNo {
 
 func (p *player) command() ledgerapi.Command {
 	actor := func(l string) si.Actor { return si.Actor(rapid.IntRange(0, 2).Draw(p.t, l)) }
+	if rapid.IntRange(0, 2).Draw(p.t, "money") == 0 {
+		return p.personAct()
+	}
 	switch rapid.IntRange(0, 23).Draw(p.t, "command") {
 	case 0, 1, 2, 3:
 		c := p.reserve(p.person())
@@ -177,11 +198,7 @@ func (p *player) command() ledgerapi.Command {
 func TestStreams(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		store := &storeRows{newMemPast()}
-		p := &player{rig: newRig(t, Config{Past: store.past}), t: t, persons: 4}
-		p.open(p.persons)
-		for i := range p.persons {
-			p.medical(2025, si.PersonNo(i+1))
-		}
+		p := newPlayer(t, Config{Past: store.past})
 		type saved struct {
 			rows    *storeRows
 			applied uint64
@@ -196,6 +213,7 @@ func TestStreams(t *testing.T) {
 				p.sent = append(p.sent, c)
 				batch = append(batch, c)
 			}
+			p.actor = si.Actor(rapid.IntRange(0, 3).Draw(t, "actor"))
 			got := p.batch(batch...)
 			results = append(results, got)
 			for _, res := range got {
@@ -222,6 +240,7 @@ func TestStreams(t *testing.T) {
 		digest, head := p.m.Digest(), p.m.Head()
 		again := New(Config{Region: 1, Area: testArea, Volatile: true})
 		replay(t, again, p.log, results, 0)
+		sameRecords(t, again, p.m, p.persons)
 		if again.Digest() != digest || again.Head() != head {
 			t.Fatalf("replay: digest %x head %x, want %x %x", again.Digest(), again.Head(), digest, head)
 		}
@@ -234,6 +253,7 @@ func TestStreams(t *testing.T) {
 				t.Fatalf("restored at %d: %v", at.applied, err)
 			}
 			replay(t, m, p.log, results, at.applied)
+			sameRecords(t, m, p.m, p.persons)
 			if m.Digest() != digest || m.Head() != head {
 				t.Fatalf("restored at %d: digest %x head %x, want %x %x", at.applied, m.Digest(), m.Head(), digest, head)
 			}
