@@ -216,6 +216,40 @@ func (m *Machine) coverOf(who si.PersonNo, fund si.Fund) (last *cover) {
 	return last
 }
 
+// assessable tells whether a person may be asked to pay for a period: alive, and
+// covered in it as far as the ledger knows of cover in the fund at all.
+func (m *Machine) assessable(who si.PersonNo, fund si.Fund, period si.Period) bool {
+	if m.dead(who) {
+		return false
+	}
+	for spell := 1; spell <= maxSpells; spell++ {
+		c := m.covers.get(coverKey{who, fund, uint8(spell)})
+		if c == nil {
+			return spell == 1
+		}
+		if m.reaches(c, period) {
+			return true
+		}
+	}
+	return false
+}
+
+// reaches tells whether a spell covers a period: it has begun by then, and the
+// last of the pauses, ends and resumptions that hold by then is no pause or end.
+func (m *Machine) reaches(c *cover, period si.Period) bool {
+	if period.Start() < c.from.Start() {
+		return false
+	}
+	covered := true
+	for n := 1; n <= int(c.changes); n++ {
+		x := m.coverChanges.get(coverChangeKey{c.key, uint16(n)})
+		if x.act != ledgerapi.TypeChangeGrade && x.from.Start() <= period.Start() {
+			covered = x.act == ledgerapi.TypeResume
+		}
+	}
+	return covered
+}
+
 // coverState is the state of the latest spell.
 func coverState(c *cover) ledgerapi.CoverState {
 	if c == nil {
@@ -234,7 +268,7 @@ func (m *Machine) eligible(who si.PersonNo, t *enrol.Table, fund si.Fund, ptype 
 		}
 	}
 	return enrol.Eligible(enrol.Person{Household: p.household, Birth: p.birth, Woman: p.sex == sexFemale,
-		Retired: p.flags&ledgerapi.FlagRetired != 0, Deceased: p.flags&ledgerapi.FlagDeceased != 0,
+		Retired: p.flags&ledgerapi.FlagRetired != 0, Deceased: m.dead(who),
 		LandRequisitioned: p.flags&ledgerapi.FlagLandRequisitioned != 0}, has, t, fund, ptype, on)
 }
 

@@ -105,7 +105,7 @@ func (m *Machine) applyResume(a *act, c *ledgerapi.Resume, out *ledgerapi.Result
 		return
 	}
 	var no ledgerapi.Reasons
-	if m.personOf(c.Person).flags&ledgerapi.FlagDeceased != 0 {
+	if m.dead(c.Person) {
 		no |= ledgerapi.ReasonDeceased
 	}
 	for f := si.PensionEmp; f.Valid(); f++ {
@@ -297,7 +297,7 @@ func (m *Machine) applyDeath(a *act, c *ledgerapi.Terminate, out *ledgerapi.Resu
 		refuse(out, ledgerapi.NotFound)
 		return
 	}
-	if p.flags&ledgerapi.FlagDeceased != 0 && refuse(out, ledgerapi.BadTransition) {
+	if m.dead(c.Person) && refuse(out, ledgerapi.BadTransition) {
 		out.Reasons = uint32(ledgerapi.ReasonDeceased)
 	}
 	if p.version == 1<<16-1 {

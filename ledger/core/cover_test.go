@@ -2,6 +2,7 @@ package core
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -324,7 +325,10 @@ func TestDeath(t *testing.T) {
 	if r.m.Scope(1, 2, firstDay) != 0 || r.m.Scope(3, 1, firstDay) != 0 {
 		t.Error("leave to act outlives the principal or the agent")
 	}
-	for _, do := range []ledgerapi.Body{death(0, si.MonthPeriod(2026, 11)), enrolled(1), r.sign(1, 1)} {
+	if got := r.assess(si.MedRes, si.Resident, si.YearPeriod(2027), 0, 1, 2); got.Count != 1 {
+		t.Errorf("Assess of a dead and a living person made %d dues, want 1", got.Count)
+	}
+	for _, do := range []ledgerapi.Body{death(0, si.MonthPeriod(2026, 11)), enrolled(1), r.sign(1, 1), &ledgerapi.Proxy{Person: 1, Agent: 2, Scope: 1, Until: firstDay}} {
 		if got := r.do(r.act(do)); got.Code != ledgerapi.BadTransition || ledgerapi.Reasons(got.Reasons)&ledgerapi.ReasonDeceased == 0 {
 			t.Errorf("%T after death = %s %s", do, got.Code, ledgerapi.Reasons(got.Reasons))
 		}
@@ -475,6 +479,36 @@ func TestSpells(t *testing.T) {
 	}
 	if got := len(r.m.CoversOf(1)); got != maxSpells {
 		t.Errorf("%d spells, want %d", got, maxSpells)
+	}
+	r.check()
+}
+
+// TestAssessFollowsCover makes no due for a period that a person's cover does not
+// reach, whatever list an Assess brings.
+func TestAssessFollowsCover(t *testing.T) {
+	r := newRig(t, Config{}).open(2)
+	act := func(m time.Month) ledgerapi.CoverAct {
+		return ledgerapi.CoverAct{Person: 1, Fund: si.PensionEmp, From: si.MonthPeriod(2026, m)}
+	}
+	begin := func(m time.Month) {
+		r.must(r.act(&ledgerapi.Enrol{Person: 1, Fund: si.PensionEmp, PType: si.Flex, From: si.MonthPeriod(2026, m), Rates: 1}))
+	}
+	begin(2)
+	r.must(r.act(&ledgerapi.Suspend{CoverAct: act(4)}))
+	r.must(r.act(&ledgerapi.Resume{CoverAct: act(6)}))
+	r.must(r.act(&ledgerapi.ChangeGrade{CoverAct: act(7), Base: 500_000, Rates: 1}))
+	r.must(r.act(&ledgerapi.Terminate{CoverAct: act(8), Reason: ledgerapi.TerminateMerged}))
+	begin(10)
+	r.must(r.act(&ledgerapi.Suspend{CoverAct: act(12)}))
+	var got strings.Builder
+	for m := time.January; m <= time.December; m++ {
+		// Of the second person the ledger knows no cover: the list is right.
+		res := r.must(ledgerapi.Assess{ID: r.id(), Fund: si.PensionEmp, PType: si.Flex, Period: si.MonthPeriod(2026, m), Kind: ledgerapi.DueCurrent,
+			DueDay: firstDay, Version: 1, Items: []ledgerapi.AssessItem{{Person: 1}, {Person: 2}}})
+		got.WriteByte(byte('0' + res.Count))
+	}
+	if want := "122112211221"; got.String() != want {
+		t.Errorf("dues of each month = %s, want %s", got.String(), want)
 	}
 	r.check()
 }

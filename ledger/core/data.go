@@ -146,6 +146,9 @@ func (m *Machine) applyAssess(h *ledgerapi.Header, body []byte, out *ledgerapi.R
 		return
 	}
 	for _, it := range c.Items {
+		if !m.assessable(it.Person, c.Fund, c.Period) {
+			continue
+		}
 		all = m.leviesOf(t, &c, it, all[:0], out)
 		for _, l := range all {
 			out.Count += m.levy(&c, it.Person, l)

@@ -65,13 +65,12 @@ func (m *Machine) applyMandateSign(c *ledgerapi.MandateSign, out *ledgerapi.Resu
 		refuse(out, ledgerapi.Malformed)
 		return
 	}
-	who := m.personOf(c.Person)
 	held := m.byPAN.get(c.Account)
-	if who == nil || held == 0 || m.cards.at(held).person != c.Person || m.cards.at(held).bank != c.Bank {
+	if m.personOf(c.Person) == nil || held == 0 || m.cards.at(held).person != c.Person || m.cards.at(held).bank != c.Bank {
 		refuse(out, ledgerapi.NotFound)
 		return
 	}
-	if who.flags&ledgerapi.FlagDeceased != 0 && refuse(out, ledgerapi.BadTransition) {
+	if m.dead(c.Person) && refuse(out, ledgerapi.BadTransition) {
 		out.Reasons = uint32(ledgerapi.ReasonDeceased)
 	}
 	if m.cards.at(held).state != ledgerapi.CardActive {

@@ -149,7 +149,7 @@ func (m *Machine) applyCertify(a *act, c *ledgerapi.Certify, out *ledgerapi.Resu
 		return
 	}
 	var no ledgerapi.Reasons
-	if p.flags&ledgerapi.FlagDeceased != 0 {
+	if m.dead(c.Person) {
 		no |= ledgerapi.ReasonDeceased
 	}
 	if p.flags&ledgerapi.FlagRetired == 0 && p.ptype != si.Retiree {

@@ -50,6 +50,8 @@ const allScopes = ledgerapi.ScopeLook | ledgerapi.ScopePay | ledgerapi.ScopeCove
 func (m *Machine) applyProxy(c *ledgerapi.Proxy, out *ledgerapi.Result) {
 	if m.personOf(c.Person) == nil || m.personOf(c.Agent) == nil {
 		refuse(out, ledgerapi.NotFound)
+	} else if c.Scope != 0 && m.dead(c.Person, c.Agent) && refuse(out, ledgerapi.BadTransition) {
+		out.Reasons = uint32(ledgerapi.ReasonDeceased)
 	}
 	if c.Person == c.Agent || c.Scope&^allScopes != 0 || (c.Scope != 0 && c.Until < m.today()) {
 		refuse(out, ledgerapi.Malformed)
@@ -70,8 +72,18 @@ func (m *Machine) applyProxy(c *ledgerapi.Proxy, out *ledgerapi.Result) {
 // the death of either.
 func (m *Machine) Scope(person, agent si.PersonNo, on si.BusinessDate) ledgerapi.Scope {
 	p := m.proxies.get(proxyKey{person, agent})
-	if p == nil || p.until < m.on(on) || (m.personOf(person).flags|m.personOf(agent).flags)&ledgerapi.FlagDeceased != 0 {
+	if p == nil || p.until < m.on(on) || m.dead(person, agent) {
 		return 0
 	}
 	return p.scope
+}
+
+// dead tells whether one of some persons is marked deceased.
+func (m *Machine) dead(all ...si.PersonNo) bool {
+	for _, no := range all {
+		if m.personOf(no).flags&ledgerapi.FlagDeceased != 0 {
+			return true
+		}
+	}
+	return false
 }

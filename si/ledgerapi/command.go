@@ -259,7 +259,8 @@ type AssessItem struct {
 const MaxAssess = 1000
 
 // Assess makes dues of one kind and period for many persons. The rate table in
-// force at that version decides the amounts; assessing twice changes nothing.
+// force at that version decides the amounts; assessing twice changes nothing. Who
+// is dead, or has cover in the fund that does not reach the period, is passed over.
 type Assess struct {
 	ID      si.PaymentID
 	Fund    si.Fund
