@@ -43,10 +43,11 @@ func (m *Machine) move(a *act, by ledgerapi.Type, k *cover, to ledgerapi.CoverSt
 			rates: k.rates, maker: a.maker})
 	}
 	k.state, k.base, k.rates = to, base, rates
-	if to == ledgerapi.CoverActive {
+	switch {
+	case to == ledgerapi.CoverActive:
 		k.to = 0
-	} else if by != ledgerapi.TypeChangeGrade {
-		k.to = from
+	case by != ledgerapi.TypeChangeGrade && (k.to == 0 || from.Start() < k.to.Start()):
+		k.to = from // what ends while it is paused was covered until the pause
 	}
 	return k
 }
@@ -223,7 +224,8 @@ func (m *Machine) applyTransferOut(a *act, c *ledgerapi.TransferOut, out *ledger
 	m.cancelDues(c.Person, func(d *due) bool {
 		return ours(d) && d.period.Start() >= c.From.Start() && d.state != ledgerapi.DueOpen
 	})
-	x := certificate{no: ledgerapi.CertificateNo(m.certificates.used) + 1, cover: k.key, to: c.To, start: k.from, end: c.From, issued: m.today()}
+	k = m.move(a, c.Type(), k, to, c.From, k.base, k.rates)
+	x := certificate{no: ledgerapi.CertificateNo(m.certificates.used) + 1, cover: k.key, to: c.To, start: k.from, end: k.to, issued: m.today()}
 	x.months, x.paid = m.paidIn(c.Person, c.Fund, k.from, c.From)
 	for slot := m.personOf(c.Person).dues; slot != 0; slot = m.dues.at(slot).next {
 		if d := m.dues.at(slot); ours(d) && d.state == ledgerapi.DueOpen {
@@ -232,7 +234,6 @@ func (m *Machine) applyTransferOut(a *act, c *ledgerapi.TransferOut, out *ledger
 		}
 	}
 	m.certificates.add(x)
-	m.move(a, c.Type(), k, to, c.From, k.base, k.rates)
 	*out = ledgerapi.Result{Code: ledgerapi.OK, Person: c.Person, No: uint64(x.no), Count: x.count, Total: x.arrears}
 }
 

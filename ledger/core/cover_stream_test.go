@@ -51,6 +51,11 @@ func (p *player) personAct() ledgerapi.Command {
 		}
 		return p.newAct(&c)
 	case 12:
+		if n("employer", 0, 1) == 0 {
+			c := ledgerapi.Assess{ID: p.rig.id(), Fund: si.PensionEmp, PType: si.Employee, Period: si.MonthPeriod(2026, 11) + si.Period(n("month", 0, 2)),
+				Kind: ledgerapi.DueCurrent, DueDay: today, Version: 1, Undeclared: n("undeclared", 0, 1) == 1, Items: []ledgerapi.AssessItem{{Person: who}}}
+			return c
+		}
 		return p.newAct(&ledgerapi.Open{Fund: fund, Period: from, First: 1, Last: si.PersonNo(p.persons)})
 	case 13, 14, 15, 16:
 		return p.newAct(p.dueAct(n))

@@ -158,15 +158,22 @@ func (p *player) command() ledgerapi.Command {
 	case 14, 15:
 		return ledgerapi.Reverse{ID: p.anyID(), Bank: testBank, BankDate: p.openDate() - si.BusinessDate(rapid.IntRange(0, 1).Draw(p.t, "date"))}
 	case 16:
-		return ledgerapi.Notice{ID: p.rig.id(), Person: p.person(), Date: p.openDate(), ValidUntil: p.openDate() + 3}
+		c := ledgerapi.Notice{ID: p.rig.id(), Person: p.person(), Date: p.openDate(), ValidUntil: p.openDate() + 3}
+		for _, d := range p.m.DuesOf(c.Person, 0) {
+			if d.Payer == ledgerapi.PayerPerson && d.State <= ledgerapi.DueOpen && rapid.IntRange(0, 3).Draw(p.t, "named") == 0 {
+				c.Dues = append(c.Dues, d.Ref.ID)
+			}
+		}
+		return c
 	case 17, 18:
 		grade := rapid.SampledFrom([]si.Fen{10_000, 30_000, 50_000, 100_000}).Draw(p.t, "grade")
 		return ledgerapi.Assess{ID: p.rig.id(), Fund: si.PensionRes, PType: si.Resident, Period: si.YearPeriod(2025 + p.year%2),
-			Kind: ledgerapi.DueYear, DueDay: firstDay, Version: 1, Items: []ledgerapi.AssessItem{{Person: p.person(), Base: grade}}}
+			Kind: ledgerapi.DueYear, DueDay: firstDay, Version: 1, Later: rapid.Bool().Draw(p.t, "later"),
+			Items: []ledgerapi.AssessItem{{Person: p.person(), Base: grade}}}
 	case 19:
 		p.year++
 		c := ledgerapi.Assess{ID: p.rig.id(), Fund: si.MedRes, PType: si.Resident, Period: si.YearPeriod(2025 + p.year),
-			Kind: ledgerapi.DueYear, DueDay: firstDay, Version: 1}
+			Kind: ledgerapi.DueYear, DueDay: firstDay, Version: 1, Later: rapid.Bool().Draw(p.t, "later")}
 		for i := range p.persons {
 			c.Items = append(c.Items, ledgerapi.AssessItem{Person: si.PersonNo(i + 1)})
 		}
