@@ -196,8 +196,8 @@ func (m *Machine) newFigures(who si.PersonNo, touches func(*due) bool) []uint32 
 // sealed date.
 func (m *Machine) refusePaid(who si.PersonNo, touches func(*due) bool, out *ledgerapi.Result) {
 	paid := func(d *due) {
-		if d.state == ledgerapi.DueStatePaid && touches(d) && refuse(out, ledgerapi.DuePaid) {
-			out.Due = d.id
+		if d.state == ledgerapi.DueStatePaid && touches(d) {
+			m.refuseFirst(ledgerapi.DuePaid, d, out)
 		}
 	}
 	for slot := m.personOf(who).dues; slot != 0; slot = m.dues.at(slot).next {
@@ -207,6 +207,19 @@ func (m *Machine) refusePaid(who si.PersonNo, touches func(*due) bool, out *ledg
 		paid(d)
 		return true
 	})
+}
+
+// refuseFirst refuses for a due, and of several with one code names the one with
+// the least number: what left memory is not visited in the same order on every
+// machine.
+func (m *Machine) refuseFirst(code ledgerapi.Code, d *due, out *ledgerapi.Result) {
+	if refuse(out, code) || (out.Code == code && d.id < out.Due) {
+		out.Due = d.id
+		out.HeldBy = si.PaymentID{}
+		if code == ledgerapi.DueHeld {
+			out.HeldBy = m.pays.at(d.pay).id
+		}
+	}
 }
 
 func (m *Machine) applyTransferOut(a *act, c *ledgerapi.TransferOut, out *ledgerapi.Result) {

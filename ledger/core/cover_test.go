@@ -516,3 +516,41 @@ func TestAssessFollowsCover(t *testing.T) {
 	}
 	r.check()
 }
+
+// TestRefusalsNameOneDue holds that a refusal names the same due whether what is
+// paid is in the file, waits for a checkpoint, or was never written.
+func TestRefusalsNameOneDue(t *testing.T) {
+	store := &storeRows{newMemPast()}
+	r := newRig(t, Config{Past: store.past}).open(1)
+	r.must(r.act(&ledgerapi.Enrol{Person: 1, Fund: si.PensionEmp, PType: si.Flex, From: si.MonthPeriod(2026, 1), Rates: 1}))
+	for m := time.January; m <= time.April; m++ {
+		r.must(ledgerapi.Assess{ID: r.id(), Fund: si.PensionEmp, PType: si.Flex, Period: si.MonthPeriod(2026, m), Kind: ledgerapi.DueCurrent,
+			DueDay: firstDay + 9, Version: 1, Items: []ledgerapi.AssessItem{{Person: 1}}})
+	}
+	for range 2 { // two dates of two dues, the first in the file
+		p := r.pay(1)
+		p.Dues = p.Dues[:2]
+		p.Total = p.Dues[0].Amount + p.Dues[1].Amount
+		r.must(p)
+		r.cut()
+		r.must(ledgerapi.SealDay{ID: r.id(), Date: r.openDate() - 1})
+		if r.openDate() == firstDay+1 {
+			c := r.m.Freeze()
+			c.Step(1 << 30)
+			store.save(t, c)
+			r.m.Release(c)
+		}
+	}
+	r.do(r.act(&ledgerapi.ChangeGrade{CoverAct: ledgerapi.CoverAct{Person: 1, Fund: si.PensionEmp, From: si.MonthPeriod(2026, 2)}, Rates: 1}))
+	m := New(Config{Region: 1, Area: testArea, Volatile: true})
+	var last []ledgerapi.Result
+	for i, b := range r.log {
+		var err error
+		if last, err = m.ApplyBatch(uint64(i+1), b, last[:0]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if m.Head() != r.m.Head() || last[0].Code != ledgerapi.DuePaid || last[0].Due != 2 {
+		t.Errorf("the replay answers %s %d and has head %x, want DUE_PAID 2 and %x", last[0].Code, last[0].Due, m.Head(), r.m.Head())
+	}
+}

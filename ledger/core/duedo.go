@@ -292,12 +292,7 @@ func (m *Machine) refuseStanding(who si.PersonNo, fund si.Fund, period si.Period
 			code = ledgerapi.DueHeld
 		case ledgerapi.DueAssessed, ledgerapi.DueNoticed, ledgerapi.DueOpen, ledgerapi.DueRefunded:
 		}
-		if refuse(out, code) {
-			out.Due = d.id
-			if d.pay != 0 && code == ledgerapi.DueHeld {
-				out.HeldBy = m.pays.at(d.pay).id
-			}
-		}
+		m.refuseFirst(code, d, out)
 	}
 	for slot := m.personOf(who).dues; slot != 0; slot = m.dues.at(slot).next {
 		judge(m.dues.at(slot))

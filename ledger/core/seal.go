@@ -136,8 +136,8 @@ func (m *Machine) oldDue(id si.DueID) (d due, by si.PaymentID, ok bool) {
 	return d, by, true
 }
 
-// eachOldDue visits the dues of a person that left memory, in order of id
-// within each place they are kept.
+// eachOldDue visits the dues of a person that left memory, in an order that
+// differs between a machine and its replay: what is made of them must not.
 func (m *Machine) eachOldDue(who si.PersonNo, visit func(d *due, by si.PaymentID) bool) {
 	if m.pastDues == 0 {
 		return
