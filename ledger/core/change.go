@@ -7,32 +7,32 @@ type Bucket uint8
 // The buckets. Those up to LastLive hold the live state and are what Restore
 // reads, in this order; the others hold history and are read through Past.
 const (
-	BucketMeta        Bucket = iota + 1 // counters, applied index, chain head
-	BucketConfig                        // versions of business data
-	BucketTerminal                      // terminals
-	BucketWindow                        // a bank's window and sequences
-	BucketSequence                      // STAN and receipt sequences
-	BucketAccount                       // books: balances and totals
-	BucketPerson                        // persons
-	BucketCard                          // cards
-	BucketPay                           // payments of unsealed dates
-	BucketDue                           // blocks of 256 dues by id
-	BucketNotice                        // payment notices
-	BucketAck                           // ids of commands that are no payment
-	BucketIndividual                    // individual accounts by year
-	BucketProxy                         // who may act for whom
-	BucketCover                         // spells of cover
-	BucketCoverChange                   // what changed in them
-	BucketArrival                       // what other regions certified
-	BucketCertificate                   // what we certified to other regions
-	BucketMandate                       // standing leave to debit
-	BucketBinding                       // mobile numbers
-	BucketCertified                     // life certifications
-	BucketStatement                     // statements issued
-	BucketCase                          // cases
-	BucketCaseStep                      // their steps
-	BucketBooking                       // appointments
-	BucketProposal                      // acts of two persons
+	BucketMeta       Bucket = iota + 1 // counters, applied index, chain head
+	BucketConfig                       // versions of business data
+	BucketTerminal                     // terminals
+	BucketWindow                       // a bank's window and sequences
+	BucketSequence                     // STAN and receipt sequences
+	BucketAccount                      // books: balances and totals
+	BucketPerson                       // persons
+	BucketCard                         // cards
+	BucketPay                          // payments of unsealed dates
+	BucketDue                          // blocks of 256 dues by id
+	BucketNotice                       // payment notices
+	BucketAck                          // ids of commands that are no payment
+	BucketIndividual                   // individual accounts by year
+	BucketProxy                        // who may act for whom
+	BucketCover                        // spells of cover
+	BucketCoverMove                    // what changed in them
+	BucketArrival                      // what other regions certified
+	BucketCoverCert                    // what we certified to other regions
+	BucketMandate                      // standing leave to debit
+	BucketBinding                      // mobile numbers
+	BucketCertified                    // life certifications
+	BucketStatement                    // statements issued
+	BucketCase                         // cases
+	BucketCaseStep                     // their steps
+	BucketBooking                      // appointments
+	BucketProposal                     // acts of two persons
 
 	BucketJournal   // what happened, by journal number: never deleted
 	BucketPayOld    // payments of sealed dates, by id
@@ -48,7 +48,7 @@ const (
 
 var bucketNames = [...]string{"", "meta", "config", "terminal", "window", "seq", "acct", "person", "card",
 	"pay", "due", "notice", "ack", "indiv", "proxy",
-	"cover", "cover_change", "arrival", "certificate", "mandate", "binding", "certified", "statement", "case", "case_step",
+	"cover", "cover_move", "arrival", "cover_cert", "mandate", "binding", "certified", "statement", "case", "case_step",
 	"booking", "proposal", "jrnl", "pay_old", "pay_person", "receipt", "due_old",
 	"due_owner", "ack_old"}
 

@@ -21,9 +21,9 @@ const (
 	classIndividual
 	classProxy
 	classCover
-	classCoverChange
+	classCoverMove
 	classArrival
-	classCertificate
+	classCoverCert
 	classMandate
 	classBinding
 	classCertified
@@ -91,9 +91,9 @@ func (m *Machine) encodeRow(k class, i uint32, to *rowBuf) {
 	case classIndividual:
 		x := m.indivs.at(i)
 		b, key, v = BucketIndividual, indivKeyRow(key, x.key), individualValue(v, x)
-	case classProxy, classProposal, classes, // on a shelf
-		classCover, classCoverChange, classArrival, classCertificate, classMandate, classBinding, classCertified,
-		classStatement, classCase, classCaseStep, classBooking:
+	case classProxy, classProposal, classes: // on a shelf
+	case classCover, classCoverMove, classArrival, classCoverCert, classMandate, classBinding, classCertified,
+		classStatement, classCase, classCaseStep, classBooking: // too
 	}
 	m.key = key
 	if v != nil {

@@ -19,7 +19,7 @@ type cover struct {
 	from    si.Period
 	to      si.Period // first period not covered any more, 0 while ACTIVE
 	opened  si.BusinessDate
-	changes uint16 // how many records of classCoverChange follow it
+	changes uint16 // how many records of classCoverMove follow it
 	ptype   si.PType
 	state   ledgerapi.CoverState
 	reason  ledgerapi.TerminateReason
@@ -160,21 +160,22 @@ func certificateFields(f *wire.Form, c *certificate) {
 	wire.U16(f, &c.issued)
 }
 
-// coverShelves are the records of cover.
+// coverShelves are the records of cover, and the rules they are held to.
 type coverShelves struct {
 	covers         *shelf[coverKey, cover]
 	coverChanges   *shelf[coverChangeKey, coverChange]
 	arrivals       *shelf[coverKey, arrival]
 	certificates   *shelf[ledgerapi.CertificateNo, certificate]
 	certificatesOf *thread
+	coverTables    []coverTable // in order of arrival
 }
 
 func (m *Machine) shelveCover() {
 	m.covers = shelve(m, classCover, BucketCover, coverKey.hash, func(c *cover) coverKey { return c.key }, coverRow, coverFields)
-	m.coverChanges = shelve(m, classCoverChange, BucketCoverChange, coverChangeKey.hash,
+	m.coverChanges = shelve(m, classCoverMove, BucketCoverMove, coverChangeKey.hash,
 		func(c *coverChange) coverChangeKey { return c.key }, coverChangeRow, coverChangeFields)
 	m.arrivals = shelve(m, classArrival, BucketArrival, coverKey.hash, func(a *arrival) coverKey { return a.key }, coverRow, arrivalFields)
-	m.certificates = shelve(m, classCertificate, BucketCertificate, numberHash[ledgerapi.CertificateNo],
+	m.certificates = shelve(m, classCoverCert, BucketCoverCert, numberHash[ledgerapi.CertificateNo],
 		func(c *certificate) ledgerapi.CertificateNo { return c.no }, numberRow[ledgerapi.CertificateNo], certificateFields)
 	m.certificatesOf = newThread(func(slot uint32) (si.PersonNo, *uint32) {
 		c := m.certificates.at(slot)

@@ -67,16 +67,16 @@ type Machine struct {
 	facts     [256][]facts
 	terminals []TerminalRecord // ascending by number
 
-	proxies  *shelf[proxyKey, proxy]
-	agencies [2]*thread // the same by principal and by agent
+	proxies   *shelf[proxyKey, proxy]
+	proposals *shelf[si.PaymentID, proposal]
+	shelves   [classes]kept // of the classes that are kept on one
+
+	agencies [2]*thread // proxies by principal and by agent
 	coverShelves
 	mandateShelf
 	paperShelves
 	caseShelves
 	bookingShelf
-	coverTables []coverTable // in order of arrival
-	proposals   *shelf[si.PaymentID, proposal]
-	shelves     [classes]kept // of the classes that are kept on one
 
 	track  [classes]marks
 	gen    uint8 // current generation of track

@@ -131,7 +131,7 @@ func TestRecordsSurvive(t *testing.T) {
 	c.Step(1 << 30)
 	store.save(t, c)
 	r.m.Release(c)
-	for _, b := range []Bucket{BucketProxy, BucketCover, BucketCoverChange, BucketArrival, BucketCertificate, BucketMandate, BucketBinding,
+	for _, b := range []Bucket{BucketProxy, BucketCover, BucketCoverMove, BucketArrival, BucketCoverCert, BucketMandate, BucketBinding,
 		BucketCertified, BucketStatement, BucketCase, BucketCaseStep, BucketBooking} {
 		if len(store.past.keys(b, "")) == 0 {
 			t.Errorf("the checkpoint has no row of %s", b)
