@@ -159,7 +159,6 @@ func TestActsReach(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := newPlayer(t, Config{})
 		for range 60 {
-			p.actor = si.Actor(rapid.IntRange(0, 3).Draw(t, "actor"))
 			c := p.personAct()
 			if got := p.do(c); got.Code == ledgerapi.OK {
 				done[c.Type()]++

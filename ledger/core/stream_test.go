@@ -89,6 +89,7 @@ type player struct {
 func newPlayer(t *rapid.T, cfg Config) *player {
 	p := &player{rig: newRig(t, cfg), t: t, persons: 4}
 	p.open(0)
+	p.actor = func() si.Actor { return si.Actor(rapid.IntRange(0, 3).Draw(t, "actor")) }
 	for i := range p.persons {
 		c := ledgerapi.PutPerson{ID: p.rig.id(), IDHash: hashOf("id", i), PType: si.Resident, Household: testArea, Birth: si.BirthMonthOf(1980, 5), Sealed: []byte("sealed")}
 		if i == 3 {
@@ -220,7 +221,6 @@ func TestStreams(t *testing.T) {
 				p.sent = append(p.sent, c)
 				batch = append(batch, c)
 			}
-			p.actor = si.Actor(rapid.IntRange(0, 3).Draw(t, "actor"))
 			got := p.batch(batch...)
 			results = append(results, got)
 			for _, res := range got {
