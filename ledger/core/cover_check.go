@@ -135,7 +135,7 @@ func (m *Machine) checkPapers() error {
 		return fmt.Errorf("%d life certifications, %d of them with a person", m.certified.used, n)
 	}
 	for _, err := range []error{
-		linked(m.statementsOf, "statements", m.statements.used, m.persons.used),
+		linked(m.papersOf, "statements", m.papers.used, m.persons.used),
 		linked(m.certificatesOf, "certificates", m.certificates.used, m.persons.used),
 		linked(m.agencies[0], "leaves to act", m.proxies.used, m.persons.used),
 		linked(m.agencies[1], "leaves to act", m.proxies.used, m.persons.used),

@@ -210,7 +210,7 @@ func (m *Machine) Booked(office string, date si.BusinessDate, minute uint16) int
 
 // Statement finds a statement that was issued.
 func (m *Machine) Statement(no ledgerapi.StatementNo) (ledgerapi.Statement, bool) {
-	s := m.statements.get(no)
+	s := m.papers.get(no)
 	if s == nil {
 		return ledgerapi.Statement{}, false
 	}
@@ -219,8 +219,8 @@ func (m *Machine) Statement(no ledgerapi.StatementNo) (ledgerapi.Statement, bool
 
 // StatementsOf are a person's statements, by number.
 func (m *Machine) StatementsOf(no si.PersonNo) []ledgerapi.Statement {
-	return views(m.statementsOf, no, func(slot uint32) ledgerapi.Statement {
-		v, _ := m.Statement(m.statements.at(slot).no)
+	return views(m.papersOf, no, func(slot uint32) ledgerapi.Statement {
+		v, _ := m.Statement(m.papers.at(slot).no)
 		return v
 	})
 }

@@ -53,8 +53,8 @@ func certifiedFields(f *wire.Form, c *certified) {
 	wire.U32(f, &c.maker)
 }
 
-// statement is one statement of rights that was issued (权益单).
-type statement struct {
+// paper is one statement of rights that was issued (权益单).
+type paper struct {
 	no     ledgerapi.StatementNo
 	person si.PersonNo
 	next   uint32
@@ -65,7 +65,7 @@ type statement struct {
 	kind   uint8
 }
 
-func statementFields(f *wire.Form, s *statement) {
+func paperFields(f *wire.Form, s *paper) {
 	wire.U64(f, &s.no)
 	wire.U32(f, &s.person)
 	wire.U8(f, &s.kind)
@@ -77,10 +77,10 @@ func statementFields(f *wire.Form, s *statement) {
 
 // paperShelves are bindings, life certifications and statements.
 type paperShelves struct {
-	bindings     *shelf[si.PersonNo, binding]
-	certified    *shelf[certifiedKey, certified]
-	statements   *shelf[ledgerapi.StatementNo, statement]
-	statementsOf *thread
+	bindings  *shelf[si.PersonNo, binding]
+	certified *shelf[certifiedKey, certified]
+	papers    *shelf[ledgerapi.StatementNo, paper]
+	papersOf  *thread
 }
 
 func (m *Machine) shelvePapers() {
@@ -89,13 +89,13 @@ func (m *Machine) shelvePapers() {
 		func(dst []byte, no si.PersonNo) []byte { return be32(dst, uint32(no)) }, m.bindingFields)
 	m.certified = shelve(m, classCertified, BucketCertified, certifiedKey.hash, func(c *certified) certifiedKey { return c.key },
 		certifiedRow, certifiedFields)
-	m.statements = shelve(m, classStatement, BucketStatement, numberHash[ledgerapi.StatementNo],
-		func(s *statement) ledgerapi.StatementNo { return s.no }, numberRow[ledgerapi.StatementNo], statementFields)
-	m.statementsOf = newThread(func(slot uint32) (si.PersonNo, *uint32) {
-		s := m.statements.at(slot)
+	m.papers = shelve(m, classStatement, BucketStatement, numberHash[ledgerapi.StatementNo],
+		func(s *paper) ledgerapi.StatementNo { return s.no }, numberRow[ledgerapi.StatementNo], paperFields)
+	m.papersOf = newThread(func(slot uint32) (si.PersonNo, *uint32) {
+		s := m.papers.at(slot)
 		return s.person, &s.next
 	})
-	m.statements.placed = func(slot uint32, _ *statement) { m.statementsOf.put(slot) }
+	m.papers.placed = func(slot uint32, _ *paper) { m.papersOf.put(slot) }
 }
 
 // applyBind binds or, with a zero hash, ends a binding. What is so already is
@@ -188,7 +188,7 @@ func (m *Machine) applyIssueStatement(c *ledgerapi.IssueStatement, out *ledgerap
 	if out.Code != 0 {
 		return
 	}
-	no := ledgerapi.StatementNo(m.statements.used) + 1
-	m.statements.add(statement{no: no, person: c.Person, kind: c.Kind, from: c.From, to: c.To, hash: c.Hash, issued: m.today()})
+	no := ledgerapi.StatementNo(m.papers.used) + 1
+	m.papers.add(paper{no: no, person: c.Person, kind: c.Kind, from: c.From, to: c.To, hash: c.Hash, issued: m.today()})
 	*out = ledgerapi.Result{Code: ledgerapi.OK, No: uint64(no), Person: c.Person}
 }

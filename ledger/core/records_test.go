@@ -225,7 +225,7 @@ func TestCheckFindsRecords(t *testing.T) {
 		"mandate off the thread":     func(m *Machine) { m.mandatesOf.heads.del(1, 1) },
 		"certified backwards":        func(m *Machine) { m.certified.add(certified{key: certifiedKey{4, 2}, on: firstDay - 1}) },
 		"certified out of order":     func(m *Machine) { m.certified.add(certified{key: certifiedKey{4, 3}, on: firstDay}) },
-		"statement off the thread":   func(m *Machine) { m.statementsOf.heads.del(1, 1) },
+		"statement off the thread":   func(m *Machine) { m.papersOf.heads.del(1, 1) },
 		"case state":                 func(m *Machine) { m.cases.get(1).state = ledgerapi.CaseDone },
 		"case step":                  func(m *Machine) { m.caseSteps.get(caseStepKey{1, 1}).to = ledgerapi.CaseDone },
 		"case steps":                 func(m *Machine) { m.cases.get(2).steps++ },
