@@ -101,8 +101,3 @@ func (n *Node) Statement(no ledgerapi.StatementNo) (ledgerapi.Statement, bool) {
 func (n *Node) StatementsOf(person si.PersonNo) []ledgerapi.Statement {
 	return read(n, func(m *core.Machine) []ledgerapi.Statement { return m.StatementsOf(person) })
 }
-
-// Waiting are the acts that wait for a second person, oldest first.
-func (n *Node) Waiting() []ledgerapi.Waiting {
-	return read(n, func(m *core.Machine) []ledgerapi.Waiting { return m.Waiting() })
-}

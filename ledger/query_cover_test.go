@@ -60,11 +60,11 @@ func TestRecordsAcrossRestarts(t *testing.T) {
 		}
 		return []any{no, arrival, certificate, mandate, binding, desk, paper, n.CoversOf(1), n.CoversOf(2), n.CertificatesOf(2),
 			n.MandatesOf(1), n.CertifiedOf(1), n.Scope(1, 2, testDay), n.AgentsOf(1), n.PrincipalsOf(2), n.CasesOf(2), n.OpenCases(9),
-			n.BookingsOf(1), n.Booked("hall", day, 540), n.StatementsOf(1), n.Waiting()}
+			n.BookingsOf(1), n.Booked("hall", day, 540), n.StatementsOf(1)}
 	}
 	want := ask()
 	for i, v := range want {
-		if x := reflect.ValueOf(v); x.Kind() == reflect.Slice && x.Len() == 0 && i != len(want)-1 {
+		if x := reflect.ValueOf(v); x.Kind() == reflect.Slice && x.Len() == 0 {
 			t.Errorf("query %d gives nothing", i)
 		}
 	}
