@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -69,7 +70,7 @@ func callRound(t *testing.T, dir string, from int, call string, when int) (acks 
 	c := startChild(t, dir, from, "strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace="+call, "-e", inject)
 	// The child is strace's: ending strace lets it go on, so both are ended.
 	late := time.AfterFunc(killCallWait, func() {
-		pids, err := exec.Command("pgrep", "-P", fmt.Sprint(c.cmd.Process.Pid)).Output()
+		pids, err := os.ReadFile(fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", c.cmd.Process.Pid))
 		if err != nil {
 			return // it has just ended
 		}

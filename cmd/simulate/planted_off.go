@@ -2,7 +2,7 @@
 
 package main
 
-import "github.com/spf13/pflag"
+import "github.com/spf13/cobra"
 
 // plantedFlag adds nothing to an ordinary build.
-func plantedFlag(*pflag.FlagSet) {}
+func plantedFlag(*cobra.Command) {}

@@ -71,7 +71,7 @@ func worldCommand() *cobra.Command {
 	fl.Uint64Var(&f.explain, "explain", 0, "tell the tale of one payment of this seed (with --payment), or the seed's violations")
 	fl.StringVar(&f.payment, "payment", "", "payment id, 32 hex digits")
 	fl.BoolVar(&f.asJSON, "json", true, "the result as one JSON line")
-	plantedFlag(fl)
+	plantedFlag(c)
 	return c
 }
 

@@ -70,6 +70,7 @@ var siblings = map[string][]string{
 	"settlement/banklink/linktest": {"settlement/bankmsg", "settlement/profile"},
 	"settlement/acceptor":          {"settlement/bankmsg", "settlement/profile"},
 	"settlement/termsrv":           {"settlement/engine"},
+	"settlement/operator":          {"settlement/operator/sheet"},
 
 	"ledger/core":  {"ledger/assess", "ledger/chain", "ledger/enrol"},
 	"ledger/store": {"ledger/core"},

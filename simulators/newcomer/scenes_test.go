@@ -91,6 +91,13 @@ var scenes = []scene{
 		{as: "cp var/residents/{persons,bases}.csv . && grep -e ^id_number -e ,ccb, var/residents/cards.csv >cards.csv"}, // the bank whose profile is there
 		{typed: "bin/shebaoctl import persons persons.csv --socket operator.sock", check: says(`"made": 1000`)},
 		{typed: "bin/shebaoctl import cards cards.csv --socket operator.sock", check: says(`"made": [1-9][0-9]+`)},
+		{as: "echo id_number,fund,person_type,grade_fen,base_fen,first_period,consent >enrolments.csv"},
+		{typed: "bin/shebaoctl import enrolments enrolments.csv --rates 1 --socket operator.sock", check: says(`"ok": true`)},
+		{typed: "bin/simulate residents --persons 1000 --register 10 --out practice", check: says("with 10 differences of each kind")},
+		{as: "cp practice/register.csv ."},
+		{typed: "bin/shebaoctl compare register register.csv --maker 101 --socket operator.sock", check: says(`"differ": 50`)},
+		{typed: "bin/shebaoctl compare apply comparison.proposal --checker 102 --socket operator.sock", check: says(`"made": 50`)},
+		{typed: "bin/shebaoctl check-rates FILE", as: "bin/shebaoctl check-rates data/rates/330110.yaml", check: says("are sound")},
 		{typed: "bin/shebaoctl assess bases.csv --fund PENSION_RES --person-type RESIDENT --period 2026 --kind year --due-day 2026-12-31 --rates 1 --use grade --socket operator.sock", check: says(`"refused": 0`)},
 		{typed: "bin/shebaoctl assess bases.csv --fund PENSION_RES --person-type RESIDENT --period 2026 --kind year --due-day 2026-12-31 --rates 1 --use grade",
 			as: "bin/shebaoctl assess bases.csv --fund PENSION_RES --person-type RESIDENT --period 2026 --kind year --due-day 2026-12-31 --rates 1 --use grade" + nodeSock, check: says(`"made": 0`)},
@@ -125,6 +132,7 @@ var untyped = map[string]string{
 	"rm -rf /usr/local/go && tar -C /usr/local -xzf go1.26.*.tar.gz":   "installs Go, which runs this",
 	"go test -bench Put ./terminal/journal":                            "a figure of a quiet machine",
 	"go test -bench RoundTrip ./settlement/bankmsg":                    "a figure of a quiet machine",
+	"go test -run - -bench Persons ./cardauth/hsm":                     "a figure of a quiet machine",
 	"go test -run - -bench MAC ./cardauth/hsm":                         "a figure of a quiet machine",
 	"go test ./simulators/vpcd -run '^$' -bench APDU -benchtime 1000x": "a figure of a quiet machine",
 }

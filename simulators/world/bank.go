@@ -110,6 +110,8 @@ type bank struct {
 	taken   si.Fen          // from the citizens' accounts
 	date    si.BusinessDate // the last that second saw
 	last    message         // the last answer to a debit
+	before  message         // and the one before it
+	busy    time.Duration   // until then it takes no reversal
 	silent  time.Duration
 	slow    time.Duration
 	counter *counter
@@ -133,6 +135,9 @@ func (b *bank) second() {
 		if b.d.IntN(4) == 0 {
 			b.silent = b.w.k.now + b.d.between(4*time.Minute, time.Hour)
 		}
+	}
+	if b.w.chance(b.d, BankBusy) {
+		b.busy = b.w.k.now + b.d.between(time.Minute, time.Hour)
 	}
 	// Some banks are busy with their own cutover.
 	if b.w.plan[BankSilent] > 0 && b.today() != b.date {
@@ -193,8 +198,8 @@ func (b *bank) reply(c *conn, r message) {
 	if r.op == opDebit || r.op == opReversal {
 		switch b.w.strikes(b.d, b, &r, StrangeCode, ReplyLate, Swapped) {
 		case Swapped: // the answer of another payment, under a good code
-			if b.last.op == r.op && b.last.amount != r.amount {
-				r.resp, r.amount = b.last.resp, b.last.amount
+			if b.before.op == r.op && b.before.amount != r.amount {
+				r.resp, r.amount = b.before.resp, b.before.amount
 			}
 		case StrangeCode:
 			r.resp = [2]byte{'Z', '9'}
@@ -243,7 +248,8 @@ func (b *bank) debit(m message) message {
 	if r.resp != ([2]byte{'0', '0'}) {
 		d.decline = r.resp
 	}
-	d.date, d.answer, b.last = r.date, r, r
+	d.date, d.answer = r.date, r
+	b.before, b.last = b.last, r
 	return r
 }
 
@@ -268,7 +274,8 @@ func (b *bank) move(d *deal, times int) {
 func (b *bank) reverse(m *message) [2]byte {
 	key := dealKey{m.acq, m.stan, m.de7, m.batch}
 	d := b.deals[key]
-	if b.w.strikes(b.d, b, m, BankBusy) == BankBusy {
+	if b.w.k.now < b.busy {
+		b.w.meets(BankBusy, b.w.truth.byDeal[bankDeal{b.no, key}])
 		return [2]byte{'9', '6'}
 	}
 	switch {

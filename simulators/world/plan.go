@@ -26,7 +26,7 @@ const (
 	BankSilent            // F30: the bank takes everything and says nothing for minutes
 	BankSlow              // F30: its answers take seconds
 	BankCrash             // F30: the bank restarts; connections end
-	BankBusy              // F7: a reversal is answered "try again"
+	BankBusy              // F7: for minutes, reversals are answered "try again"
 	BankForgets           // F25: the bank loses a debit that it approved
 	BankDoubles           // F26: the bank debits twice for one message
 	BankRefuses           // F19: wrong PIN, no money and the like
@@ -70,7 +70,7 @@ func (f Fault) String() string {
 var usual = [faultEnd]int{
 	RequestLost: 20_000, ReplyLost: 30_000, ReplyLate: 20_000, ReplyTwice: 30_000, RequestTwice: 20_000,
 	Tampered: 15_000, BadCode: 10_000, StrangeCode: 10_000, Swapped: 15_000, LinkCut: 15_000, NoConnection: 200_000, BankSilent: 400,
-	BankSlow: 1000, BankCrash: 250, BankBusy: 150_000, BankForgets: 1500, BankDoubles: 1500, BankRefuses: 60_000,
+	BankSlow: 1000, BankCrash: 250, BankBusy: 300, BankForgets: 1500, BankDoubles: 1500, BankRefuses: 60_000,
 	HSMAway: 10_000, LogUnsent: 4000, LogUnknown: 5000, LogTwice: 4000, LogSlow: 3000, HubCrash: 700, HubPause: 700, PauseOnCommit: 8000,
 	ClockJump: 200, TerminalLoss: 1500, AskLost: 50_000, AskTwice: 40_000, CardNo: 60_000, SameDue: 150_000,
 	Impatience: 80_000, CounterRepeats: 100_000, CounterReverses: 100_000,

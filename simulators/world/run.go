@@ -101,9 +101,20 @@ func Play(seed uint64, o Options) (Day, error) {
 		return Day{}, err
 	}
 	w.explain, w.tell = o.Explain, o.Tell
-	w.live(o.Payments)
+	w.safely(func() { w.live(o.Payments) })
 	return Day{Seed: seed, Plan: plan, Hash: w.hash(), Asked: w.asked, Posted: w.truth.posted, Voided: w.truth.voided,
 		Reversals: w.truth.reversals, Breaks: w.breaks, Steps: w.k.steps, Violations: w.found, Checks: w.checks, Cells: w.cells}, nil
+}
+
+// safely makes a violation of a panic: a core that panics has broken its first
+// promise.
+func (w *World) safely(live func()) {
+	defer func() {
+		if r := recover(); r != nil {
+			w.violate("panic", si.PaymentID{}, "%v", r)
+		}
+	}()
+	live()
 }
 
 // Sum is what came of many seeds.

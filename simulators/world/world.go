@@ -325,7 +325,7 @@ func (w *World) heal() {
 	w.calm = true
 	w.hub.skew, w.hub.frozen = 0, 0
 	for _, b := range w.order {
-		b.silent, b.slow = 0, 0
+		b.silent, b.slow, b.busy = 0, 0, 0
 	}
 }
 
@@ -367,6 +367,7 @@ func (w *World) byFile(p ledgerapi.Payment) {
 	d := w.truth.deal(f)
 	w.story(p.ID, "the bank's file ends it")
 	if d != nil && d.stands() {
+		f.undo = false // people keep what the bank no longer reverses
 		w.ledger.direct(ledgerapi.Post{ID: p.ID, Evidence: ledgerapi.Evidence{Source: ledgerapi.SourceFile, Resp: [2]byte{'0', '0'}, BankDate: d.date},
 			Maker: 1, Checker: 2}, 0)
 		w.hub.step(engine.Resolved{ID: p.ID, State: ledgerapi.PayPosted})

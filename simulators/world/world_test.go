@@ -87,6 +87,23 @@ func TestPlanText(t *testing.T) {
 	}
 }
 
+// FuzzPlan feeds a plan's file. What is taken is written back as the same plan.
+func FuzzPlan(f *testing.F) {
+	f.Add([]byte(`{"link-cut": 1000, "hub-crash": 5}`))
+	f.Add([]byte(`{}`))
+	f.Add([]byte(`{"x": -1}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var p, back Plan
+		if p.UnmarshalJSON(body) != nil {
+			return
+		}
+		again, err := json.Marshal(p)
+		if err != nil || json.Unmarshal(again, &back) != nil || !reflect.DeepEqual(p.faults(), back.faults()) {
+			t.Errorf("%q is taken for %v and written as %s, %v", body, p, again, err)
+		}
+	})
+}
+
 // TestShrink leaves only the faults that matter.
 func TestShrink(t *testing.T) {
 	// A world in which the deadline of an invariant cannot be met: a bank that
