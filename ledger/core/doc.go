@@ -26,5 +26,5 @@
 // that the log is not what this program wrote, or that an invariant is broken;
 // the owner stops the process, and no answer of that batch may leave.
 //
-// Left out: bank files, breaks, refunds, funds credited, interest on back-pay.
+// Left out: bank files, breaks, refunds and funds credited.
 package core

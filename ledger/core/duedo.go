@@ -1,6 +1,8 @@
 package core
 
 import (
+	"errors"
+
 	"github.com/shebao-pay/shebao/ledger/assess"
 	"github.com/shebao-pay/shebao/si"
 	"github.com/shebao-pay/shebao/si/ledgerapi"
@@ -230,6 +232,8 @@ func (m *Machine) owed(who si.PersonNo, fund si.Fund, period si.Period, payer le
 	return fixed, open
 }
 
+// applyBackPay makes the due of a missed period: the person's share, and interest
+// until today, which goes to the pooled part.
 func (m *Machine) applyBackPay(c *ledgerapi.BackPay, out *ledgerapi.Result) {
 	if !c.Fund.Valid() || !c.PType.Valid() || c.DueDay < m.today() || int(c.Period.Start()) > m.thisMonth() {
 		refuse(out, ledgerapi.Malformed)
@@ -247,33 +251,22 @@ func (m *Machine) applyBackPay(c *ledgerapi.BackPay, out *ledgerapi.Result) {
 		out.Reasons = uint32(ledgerapi.ReasonNoBackPay)
 	}
 	m.refuseStanding(c.Person, c.Fund, c.Period, out)
-	var to *levy
-	all := levies(t, &ledgerapi.Assess{Fund: c.Fund, PType: c.PType, Period: c.Period}, c.Base, nil, out)
-	for i := range all {
-		if all[i].payer == ledgerapi.PayerPerson {
-			to = &all[i]
-		}
-	}
-	if out.Code == 0 && (to == nil || to.share.Total == 0) {
+	b, err := t.BackPay(c.Fund, c.PType, ledgerapi.PayerPerson, c.Period, c.Base, c.DueDay, m.today())
+	total := b.Share.Total + b.Interest
+	switch {
+	case errors.Is(err, assess.ErrBase) || total > si.MaxFen:
+		refuse(out, ledgerapi.Malformed)
+	case err != nil || b.Share.Total == 0:
 		refuse(out, ledgerapi.NotFound)
 	}
 	if out.Code != 0 {
 		return
 	}
-	total := to.share.Total + m.backPayInterest(c.Fund, c.Period, to.share.Total)
-	if total > si.MaxFen {
-		refuse(out, ledgerapi.Malformed)
-		return
-	}
-	id := m.newDue(due{amount: total, individual: to.share.Individual, person: c.Person, rates: c.Rates, dueDay: c.DueDay,
+	id := m.newDue(due{amount: total, individual: b.Share.Individual, person: c.Person, rates: c.Rates, dueDay: c.DueDay,
 		period: c.Period, fund: c.Fund, kind: ledgerapi.DueBackPay, state: ledgerapi.DueOpen, payer: ledgerapi.PayerPerson,
-		lateRule: to.lateRule})
+		lateRule: b.LateRule})
 	*out = ledgerapi.Result{Code: ledgerapi.OK, Due: id, Person: c.Person, Total: total}
 }
-
-// backPayInterest is what a missed period costs beyond its principal when it is
-// paid today. Interest goes to the pooled part.
-func (m *Machine) backPayInterest(si.Fund, si.Period, si.Fen) si.Fen { return 0 }
 
 // refuseStanding refuses to make a due of a person's for a period that has one
 // already, unless it was written off, cancelled or replaced.

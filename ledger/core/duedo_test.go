@@ -386,8 +386,12 @@ func TestBackPay(t *testing.T) {
 		}
 	}
 	got := r.must(ask(nil))
-	if got.Total != testGrade || got.Person != 1 {
-		t.Errorf("BackPay = due %d of %s for %d", got.Due, got.Total, got.Person)
+	// Ten months, January to October, at 1.5 % a year.
+	if got.Total != testGrade+1_250 || got.Person != 1 {
+		t.Errorf("BackPay = due %d of %s for %d, want 1000.00 and interest of 12.50", got.Due, got.Total, got.Person)
+	}
+	if d := r.m.dues.at(r.m.dueByID.get(got.Due)); d.individual != testGrade {
+		t.Errorf("of the back-pay %s is individual, want the principal", d.individual)
 	}
 	if d := r.m.DuesOf(1, 0)[0]; d.Ref.ID != got.Due || d.Kind != ledgerapi.DueBackPay || d.State != ledgerapi.DueOpen || d.Period != si.YearPeriod(2025) {
 		t.Errorf("the due is %+v", d)
