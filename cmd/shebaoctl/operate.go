@@ -102,7 +102,7 @@ func configPutCommand() *cobra.Command {
 bank profile the folder with spec.json and rules.yaml.`,
 	}
 	socket := socketFlag(c)
-	kind := c.Flags().String("kind", "", "bank-profile, bank-facts, rates, iin-table, offices or calendar")
+	kind := c.Flags().String("kind", "", "bank-profile, bank-facts, rates, cover, iin-table, offices or calendar")
 	name := c.Flags().String("name", "", "bank code, region or year that the data is of")
 	from := c.Flags().String("from", time.Now().Format("2006-01-02"), "first day in force")
 	maker := c.Flags().Uint32("maker", 0, "user number of the person who made it")

@@ -25,6 +25,7 @@ var cores = map[string][]string{
 	"ledger/core":         nil,
 	"ledger/assess":       nil,
 	"ledger/chain":        nil,
+	"ledger/enrol":        nil,
 	"settlement/engine":   nil,
 	"settlement/bankmsg":  nil,
 	"terminal/flow":       nil,

@@ -72,7 +72,7 @@ var siblings = map[string][]string{
 	"settlement/termsrv":           {"settlement/engine"},
 	"settlement/operator":          {"settlement/operator/sheet"},
 
-	"ledger/core":  {"ledger/assess", "ledger/chain"},
+	"ledger/core":  {"ledger/assess", "ledger/chain", "ledger/enrol"},
 	"ledger/store": {"ledger/core"},
 
 	"terminal/device/escpos": {"terminal/device"},

@@ -36,7 +36,7 @@ var modules = map[string]module{
 	"github.com/rs/zerolog": {"v1.35.1", "log lines at the edge; leaves return errors and counters",
 		[]string{"cardauth", "settlement", "ledger", "terminal", "cmd/..."}, nil},
 	"gopkg.in/yaml.v3": {"v3.0.1", "files that people write",
-		[]string{"ledger/assess", "settlement/profile", "cmd/..."}, nil},
+		[]string{"ledger/assess", "ledger/enrol", "settlement/profile", "cmd/..."}, nil},
 	"github.com/danielgtaylor/huma/v2": {"v2.37.2", "the terminal API's server and its OpenAPI",
 		[]string{"settlement/termsrv"}, nil},
 	"github.com/prometheus/client_golang": {"v1.25.0", "metrics are gathered where programs are tied",

@@ -16,6 +16,7 @@ var tagged = []string{
 	"simulators/...",               // scripts, control sockets and journals of the simulated world
 	"cardauth/epp/socket.go",       // lines on the PIN pad's socket
 	"ledger/assess/parse.go",       // the rate table as people write it
+	"ledger/enrol/parse.go",        // the rules of cover as people write them
 	"settlement/profile/rules.go",  // a bank's rules as people write them
 	"settlement/operator/...",      // bodies of the operator socket
 	"settlement/termsrv/routes.go", // places in a path, for the framework

@@ -49,6 +49,50 @@ func (m *Machine) do(a *act, do ledgerapi.Body, out *ledgerapi.Result) {
 	switch c := do.(type) {
 	case *ledgerapi.Proxy:
 		m.applyProxy(c, out)
+	case *ledgerapi.Open:
+		m.applyOpen(c, out)
+	case *ledgerapi.Replace:
+		m.applyReplace(a, c, out)
+	case *ledgerapi.Cancel:
+		m.applyCancel(a, c, out)
+	case *ledgerapi.WriteOff:
+		m.applyWriteOff(a, c, out)
+	case *ledgerapi.SetLateRule:
+		m.applySetLateRule(a, c, out)
+	case *ledgerapi.BackPay:
+		m.applyBackPay(c, out)
+	case *ledgerapi.Enrol:
+		m.applyEnrol(a, c, out)
+	case *ledgerapi.TransferIn:
+		m.applyTransferIn(a, c, out)
+	case *ledgerapi.Suspend:
+		m.applySuspend(a, c, out)
+	case *ledgerapi.Resume:
+		m.applyResume(a, c, out)
+	case *ledgerapi.ChangeGrade:
+		m.applyChangeGrade(a, c, out)
+	case *ledgerapi.TransferOut:
+		m.applyTransferOut(a, c, out)
+	case *ledgerapi.Terminate:
+		m.applyTerminate(a, c, out)
+	case *ledgerapi.Bind:
+		m.applyBind(c, out)
+	case *ledgerapi.Certify:
+		m.applyCertify(a, c, out)
+	case *ledgerapi.IssueStatement:
+		m.applyIssueStatement(c, out)
+	case *ledgerapi.MandateSign:
+		m.applyMandateSign(c, out)
+	case *ledgerapi.MandateMove:
+		m.applyMandateMove(c, out)
+	case *ledgerapi.CaseOpen:
+		m.applyCaseOpen(a, c, out)
+	case *ledgerapi.CaseMove:
+		m.applyCaseMove(a, c, out)
+	case *ledgerapi.Book:
+		m.applyBook(c, out)
+	case *ledgerapi.CancelBooking:
+		m.applyCancelBooking(c, out)
 	default:
 		out.Code = ledgerapi.Malformed
 	}

@@ -21,6 +21,17 @@ const (
 	BucketAck                          // ids of commands that are no payment
 	BucketIndividual                   // individual accounts by year
 	BucketProxy                        // who may act for whom
+	BucketCover                        // spells of cover
+	BucketCoverMove                    // what changed in them
+	BucketArrival                      // what other regions certified
+	BucketCoverCert                    // what we certified to other regions
+	BucketMandate                      // standing leave to debit
+	BucketBinding                      // mobile numbers
+	BucketCertified                    // life certifications
+	BucketStatement                    // statements issued
+	BucketCase                         // cases
+	BucketCaseStep                     // their steps
+	BucketBooking                      // appointments
 	BucketProposal                     // acts of two persons
 
 	BucketJournal   // what happened, by journal number: never deleted
@@ -36,7 +47,9 @@ const (
 )
 
 var bucketNames = [...]string{"", "meta", "config", "terminal", "window", "seq", "acct", "person", "card",
-	"pay", "due", "notice", "ack", "indiv", "proxy", "proposal", "jrnl", "pay_old", "pay_person", "receipt", "due_old",
+	"pay", "due", "notice", "ack", "indiv", "proxy",
+	"cover", "cover_move", "arrival", "cover_cert", "mandate", "binding", "certified", "statement", "case", "case_step",
+	"booking", "proposal", "jrnl", "pay_old", "pay_person", "receipt", "due_old",
 	"due_owner", "ack_old"}
 
 // String is the bucket's name in the file.

@@ -49,6 +49,9 @@ func (m *Machine) Check() error {
 	if err := m.checkBooks(); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvariant, err)
 	}
+	if err := m.checkRecords(); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvariant, err)
+	}
 	return nil
 }
 

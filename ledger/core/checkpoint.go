@@ -20,6 +20,17 @@ const (
 	classAck
 	classIndividual
 	classProxy
+	classCover
+	classCoverMove
+	classArrival
+	classCoverCert
+	classMandate
+	classBinding
+	classCertified
+	classStatement
+	classCase
+	classCaseStep
+	classBooking
 	classProposal
 	classes
 )
@@ -81,6 +92,8 @@ func (m *Machine) encodeRow(k class, i uint32, to *rowBuf) {
 		x := m.indivs.at(i)
 		b, key, v = BucketIndividual, indivKeyRow(key, x.key), individualValue(v, x)
 	case classProxy, classProposal, classes: // on a shelf
+	case classCover, classCoverMove, classArrival, classCoverCert, classMandate, classBinding, classCertified,
+		classStatement, classCase, classCaseStep, classBooking: // too
 	}
 	m.key = key
 	if v != nil {

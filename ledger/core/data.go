@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/shebao-pay/shebao/ledger/assess"
+	"github.com/shebao-pay/shebao/ledger/enrol"
 	"github.com/shebao-pay/shebao/si"
 	"github.com/shebao-pay/shebao/si/ledgerapi"
 )
@@ -139,13 +140,16 @@ func (m *Machine) applyAssess(h *ledgerapi.Header, body []byte, out *ledgerapi.R
 			out.Person = it.Person
 			continue
 		}
-		all = levies(t, &c, it.Base, all[:0], out)
+		all = m.leviesOf(t, &c, it, all[:0], out)
 	}
 	if out.Code != 0 {
 		return
 	}
 	for _, it := range c.Items {
-		all = levies(t, &c, it.Base, all[:0], out)
+		if !m.assessable(it.Person, c.Fund, c.Period) {
+			continue
+		}
+		all = m.leviesOf(t, &c, it, all[:0], out)
 		for _, l := range all {
 			out.Count += m.levy(&c, it.Person, l)
 		}
@@ -153,45 +157,34 @@ func (m *Machine) applyAssess(h *ledgerapi.Header, body []byte, out *ledgerapi.R
 	out.Code = ledgerapi.OK
 }
 
+// leviesOf computes what an Assess asks of one person.
+func (m *Machine) leviesOf(t *assess.Table, c *ledgerapi.Assess, it ledgerapi.AssessItem, dst []levy, out *ledgerapi.Result) []levy {
+	if !c.Undeclared {
+		return levies(t, c, it.Base, dst, out)
+	}
+	if it.Base != 0 || c.Period.IsYear() || c.Period == 0 {
+		refuse(out, ledgerapi.Malformed)
+		return dst
+	}
+	l, ok := m.undeclared(t, c, it.Person)
+	if !ok && refuse(out, ledgerapi.NotFound) {
+		out.Person = it.Person
+	}
+	return append(dst, l)
+}
+
 // levy makes the due of one payer, unless it is there. A due of another figure
 // is replaced while no money is under way; what is held or paid stays, and the
 // rest becomes a supplement.
 func (m *Machine) levy(c *ledgerapi.Assess, who si.PersonNo, l levy) (made uint32) {
-	var fixed, open assess.Share
-	add := func(to *assess.Share, d *due) {
-		to.Total += d.amount
-		to.Individual += d.individual
-	}
-	same := func(d *due) bool { return d.fund == c.Fund && d.period == c.Period && d.payer == l.payer }
-	for slot := m.personOf(who).dues; slot != 0; {
-		d := m.dues.at(slot)
-		slot = d.next
-		switch {
-		case !same(d) || d.dead():
-		case d.state == ledgerapi.DueOpen || d.state == ledgerapi.DueAssessed || d.state == ledgerapi.DueNoticed:
-			add(&open, d)
-		default:
-			add(&fixed, d)
-		}
-	}
-	m.eachOldDue(who, func(d *due, _ si.PaymentID) bool {
-		if same(d) && d.state == ledgerapi.DueStatePaid {
-			add(&fixed, d)
-		}
-		return true
-	})
+	fixed, open := m.owed(who, c.Fund, c.Period, l.payer)
 	if fixed.Total+open.Total == l.share.Total && fixed.Individual+open.Individual == l.share.Individual {
 		return 0
 	}
-	for slot := m.personOf(who).dues; slot != 0; {
-		d := m.dues.at(slot)
-		if same(d) && (d.state == ledgerapi.DueOpen || d.state == ledgerapi.DueAssessed || d.state == ledgerapi.DueNoticed) {
-			m.touchDue(d.id)
-			d.state = ledgerapi.DueReplaced
-			d.version++
-			m.deadDues = append(m.deadDues, slot)
+	for slot := m.personOf(who).dues; slot != 0; slot = m.dues.at(slot).next {
+		if d := m.dues.at(slot); d.fund == c.Fund && d.period == c.Period && d.payer == l.payer && unpaid(d) {
+			m.endDue(slot, ledgerapi.DueReplaced)
 		}
-		slot = d.next
 	}
 	rest := assess.Share{Total: l.share.Total - fixed.Total, Individual: l.share.Individual - fixed.Individual}
 	if rest.Total <= 0 {
@@ -205,15 +198,8 @@ func (m *Machine) levy(c *ledgerapi.Assess, who si.PersonNo, l levy) (made uint3
 	if c.Later {
 		state = ledgerapi.DueAssessed
 	}
-	m.lastDue++
-	m.touchDue(si.DueID(m.lastDue))
-	slot, d := m.dues.take()
-	p := m.personOf(who)
-	*d = due{id: si.DueID(m.lastDue), amount: rest.Total, individual: min(max(rest.Individual, 0), rest.Total),
-		person: who, next: p.dues, rates: c.Version, dueDay: c.DueDay, period: c.Period, version: 1, fund: c.Fund,
-		kind: kind, state: state, payer: l.payer, lateRule: l.lateRule}
-	p.dues = slot
-	m.dueByID.put(d.id, slot)
+	m.newDue(due{amount: rest.Total, individual: min(max(rest.Individual, 0), rest.Total), person: who, rates: c.Version,
+		dueDay: c.DueDay, period: c.Period, fund: c.Fund, kind: kind, state: state, payer: l.payer, lateRule: l.lateRule})
 	return 1
 }
 
@@ -234,7 +220,9 @@ func (m *Machine) applyNotice(h *ledgerapi.Header, body []byte, out *ledgerapi.R
 	}
 	m.chosen = m.chosen[:0]
 	if len(c.Dues) == 0 {
-		m.chooseOpen(who)
+		if m.chooseIn(who, func(d *due) bool { return d.state == ledgerapi.DueOpen }); len(m.chosen) == 0 {
+			m.chooseIn(who, unpaid)
+		}
 	}
 	// One live notice a person and day. One that is paid off gives way to a new
 	// one only if there is something new to pay.
@@ -243,11 +231,10 @@ func (m *Machine) applyNotice(h *ledgerapi.Header, body []byte, out *ledgerapi.R
 		if n.date != c.Date {
 			continue
 		}
-		total := m.noticeTotal(n, c.Date)
-		if total == 0 && len(c.Dues) == 0 && len(m.chosen) > 0 {
+		if len(c.Dues) == 0 && len(m.chosen) > 0 && !m.noticeOwes(n) {
 			continue
 		}
-		*out = ledgerapi.Result{Code: ledgerapi.Exists, First: ledgerapi.OK, Notice: n.no, Person: c.Person, Total: total}
+		*out = ledgerapi.Result{Code: ledgerapi.Exists, First: ledgerapi.OK, Notice: n.no, Person: c.Person, Total: m.noticeTotal(n, c.Date)}
 		return
 	}
 	for i, id := range c.Dues {
@@ -262,7 +249,7 @@ func (m *Machine) applyNotice(h *ledgerapi.Header, body []byte, out *ledgerapi.R
 			if refuse(out, ledgerapi.NotFound) {
 				out.Due = id
 			}
-		case m.dues.at(slot).state != ledgerapi.DueOpen:
+		case !unpaid(m.dues.at(slot)):
 			m.refuseState(m.dues.at(slot), out)
 		default:
 			m.chosen = append(m.chosen, chosen{slot: slot})
@@ -299,17 +286,22 @@ func (m *Machine) applyNotice(h *ledgerapi.Header, body []byte, out *ledgerapi.R
 	}
 	m.byNotice.put(n.no, slot)
 	m.touch(classNotice, slot)
+	for _, c := range m.chosen {
+		if m.dues.at(c.slot).state == ledgerapi.DueAssessed {
+			m.setDueState(c.slot, ledgerapi.DueNoticed)
+		}
+	}
 	*out = ledgerapi.Result{Code: ledgerapi.OK, Notice: n.no, Person: c.Person, Total: m.noticeTotal(n, c.Date)}
 }
 
 // maxNoticeSerial is what ten digits can say.
 const maxNoticeSerial = 9_999_999_999
 
-// chooseOpen chooses a person's open dues, the oldest of each fund first, as
-// many as one payment may hold.
-func (m *Machine) chooseOpen(who *person) {
+// chooseIn chooses those of a person's dues to pay that are in a state, the
+// oldest of each fund first, as many as one payment may hold.
+func (m *Machine) chooseIn(who *person, in func(*due) bool) {
 	for slot := who.dues; slot != 0; slot = m.dues.at(slot).next {
-		if d := m.dues.at(slot); d.state == ledgerapi.DueOpen && d.payer == ledgerapi.PayerPerson {
+		if d := m.dues.at(slot); in(d) && d.payer == ledgerapi.PayerPerson {
 			m.chosen = append(m.chosen, chosen{slot: slot})
 		}
 	}
@@ -335,6 +327,16 @@ func (m *Machine) sortChosen() {
 			m.chosen[j], m.chosen[j-1] = m.chosen[j-1], m.chosen[j]
 		}
 	}
+}
+
+// noticeOwes tells whether anything on a notice is payable or will be.
+func (m *Machine) noticeOwes(n *notice) bool {
+	for i := range int(n.n) {
+		if slot := m.dueByID.get(m.noticeDue(n, i)); slot != 0 && unpaid(m.dues.at(slot)) {
+			return true
+		}
+	}
+	return false
 }
 
 // noticeTotal is what the open dues of a notice come to on a date.
@@ -442,10 +444,15 @@ func (m *Machine) applyPutCard(h *ledgerapi.Header, body []byte, out *ledgerapi.
 				m.setCardState(s, ledgerapi.CardReplaced)
 			}
 		}
+		// A lost card stays lost; what was signed on its account is held up too.
+		m.moveMandates(who, ledgerapi.MandateSuspended, func(x *mandate) bool { return x.account != c.PANHash })
 	}
 	m.touch(classCard, slot)
 	is := m.cards.at(slot)
 	m.byPAN.del(is.panHash, slot)
+	if is.panHash != want.panHash || want.state == ledgerapi.CardReplaced {
+		m.suspendMandates(is) // of the account that the card had
+	}
 	want.next = is.next
 	*is = want
 	if is.state != ledgerapi.CardReplaced {
@@ -460,6 +467,7 @@ func (m *Machine) setCardState(slot uint32, s ledgerapi.CardState) {
 	c.state = s
 	if s == ledgerapi.CardReplaced {
 		m.byPAN.del(c.panHash, slot)
+		m.suspendMandates(c)
 	}
 }
 
@@ -499,7 +507,7 @@ func (m *Machine) applyPutConfig(h *ledgerapi.Header, body []byte, out *ledgerap
 		return
 	}
 	twoPersons(c.Maker, c.Checker, out)
-	if c.Kind < ledgerapi.ConfigBankProfile || c.Kind > ledgerapi.ConfigCalendar || c.Name == "" || len(c.Body) == 0 {
+	if c.Kind < ledgerapi.ConfigBankProfile || c.Kind > ledgerapi.ConfigCover || c.Name == "" || len(c.Body) == 0 {
 		refuse(out, ledgerapi.Malformed)
 	}
 	x := &config{kind: c.Kind, name: c.Name, from: c.From, maker: c.Maker, checker: c.Checker, body: bytes.Clone(c.Body)}
@@ -537,6 +545,15 @@ func (m *Machine) putConfig(x *config) ledgerapi.Code {
 			return ledgerapi.Malformed
 		}
 		m.facts[f.Bank] = append(m.facts[f.Bank], facts{x.from, x.name, x.version, f})
+	case ledgerapi.ConfigCover:
+		t, err := enrol.Parse(x.body)
+		if err != nil {
+			return ledgerapi.Malformed
+		}
+		if t.Area != m.cfg.Area {
+			return ledgerapi.WrongRegion
+		}
+		m.coverTables = append(m.coverTables, coverTable{x.from, x.version, t})
 	case ledgerapi.ConfigBankProfile, ledgerapi.ConfigIINTable, ledgerapi.ConfigOffices, ledgerapi.ConfigCalendar:
 	}
 	m.configs = append(m.configs, x)

@@ -10,7 +10,9 @@
 // its results. A due is one amount of one person, fund and period. A payment
 // holds dues (RESERVED), may be taken back (REVERSING), and ends POSTED or
 // VOIDED; an id that was closed before it was seen is a TOMBSTONE. A window is
-// a bank's open business date.
+// a bank's open business date. An act is a command that is no payment and may
+// wait for a second person. Cover is a person's relation to an insurance type, in
+// spells (docs/spec/cover.md). Records off the payment path stand on shelves.
 //
 // # Caveats
 //
@@ -24,5 +26,5 @@
 // that the log is not what this program wrote, or that an invariant is broken;
 // the owner stops the process, and no answer of that batch may leave.
 //
-// Left out: enrolment, mandates, bank files, breaks, refunds and funds credited.
+// Left out: bank files, breaks, refunds and funds credited.
 package core

@@ -32,7 +32,8 @@ type rig struct {
 	index uint64
 	at    int64
 	ids   uint64
-	log   [][]byte // batches, for replays
+	log   [][]byte        // batches, for replays
+	actor func() si.Actor // who does an Act; nil for the machine
 }
 
 func newRig(t tester, cfg Config) *rig {
@@ -63,7 +64,11 @@ func (r *rig) batch(all ...ledgerapi.Command) []ledgerapi.Result {
 	var b []byte
 	for _, c := range all {
 		r.at++
-		b = ledgerapi.AppendRecord(b, ledgerapi.Header{AtMillis: uint64(r.at)}, c)
+		h := ledgerapi.Header{AtMillis: uint64(r.at)}
+		if _, ok := c.(ledgerapi.Act); ok && r.actor != nil {
+			h.Actor = r.actor()
+		}
+		b = ledgerapi.AppendRecord(b, h, c)
 	}
 	r.log = append(r.log, b)
 	r.index++
@@ -91,8 +96,11 @@ func (r *rig) check() {
 	}
 }
 
-func shippedRates(t tester) []byte {
-	body, err := os.ReadFile("../../data/rates/330110.yaml")
+func shippedRates(t tester) []byte { return shipped(t, "rates") }
+
+// shipped is a table of the model district.
+func shipped(t tester, kind string) []byte {
+	body, err := os.ReadFile("../../data/" + kind + "/330110.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,6 +123,7 @@ func (r *rig) open(persons int) *rig {
 	r.t.Helper()
 	r.must(ledgerapi.PutConfig{ID: r.id(), Kind: ledgerapi.ConfigRates, Name: "330110", From: 1, Body: shippedRates(r.t), Maker: 1, Checker: 2})
 	r.must(ledgerapi.PutConfig{ID: r.id(), Kind: ledgerapi.ConfigBankFacts, Name: "ccb", From: 1, Body: []byte(testFacts), Maker: 1, Checker: 2})
+	r.must(ledgerapi.PutConfig{ID: r.id(), Kind: ledgerapi.ConfigCover, Name: "330110", From: 1, Body: shipped(r.t, "cover"), Maker: 1, Checker: 2})
 	r.must(ledgerapi.Cutover{ID: r.id(), Bank: testBank, To: firstDay})
 	for i := range persons {
 		res := r.must(ledgerapi.PutPerson{ID: r.id(), IDHash: hashOf("id", i), PType: si.Resident, Sealed: []byte("sealed")})

@@ -71,6 +71,13 @@ type Machine struct {
 	proposals *shelf[si.PaymentID, proposal]
 	shelves   [classes]kept // of the classes that are kept on one
 
+	agencies [2]*thread // proxies by principal and by agent
+	coverShelves
+	mandateShelf
+	paperShelves
+	caseShelves
+	bookingShelf
+
 	track  [classes]marks
 	gen    uint8 // current generation of track
 	rows   rowBuf
@@ -116,7 +123,12 @@ func New(cfg Config) *Machine {
 	m.byNotice = newTable(func(n si.NoticeNo) uint64 { return mix(uint64(n)) }, func(s uint32) si.NoticeNo { return m.notices.at(s).no })
 	m.byIndiv = newTable(func(k indivKey) uint64 { return mix(uint64(k.person)<<24 | uint64(k.year)<<8 | uint64(k.fund)) },
 		func(s uint32) indivKey { return m.indivs.at(s).key })
-	m.proxies = shelve(m, classProxy, BucketProxy, proxyKey.hash, func(p *proxy) proxyKey { return p.key }, proxyRow, proxyFields)
+	m.shelveProxies()
+	m.shelveCover()
+	m.shelveMandates()
+	m.shelvePapers()
+	m.shelveCases()
+	m.shelveBookings()
 	m.proposals = shelve(m, classProposal, BucketProposal, mixID, func(p *proposal) si.PaymentID { return p.id }, appendID, m.proposalFields)
 	m.old.init(0)
 	return m

@@ -330,8 +330,9 @@ func (m *Machine) noticeView(n *notice, on si.BusinessDate) ledgerapi.NoticeView
 			v.Held = true
 		case ledgerapi.DueStatePaid:
 			paid++
-		case ledgerapi.DueAssessed, ledgerapi.DueNoticed, ledgerapi.DueWrittenOff, ledgerapi.DueRefunded,
-			ledgerapi.DueCancelled, ledgerapi.DueReplaced:
+		case ledgerapi.DueAssessed, ledgerapi.DueNoticed:
+			v.Ahead = append(v.Ahead, m.liveDue(d, on))
+		case ledgerapi.DueWrittenOff, ledgerapi.DueRefunded, ledgerapi.DueCancelled, ledgerapi.DueReplaced:
 		}
 	}
 	v.Paid = paid == int(n.n)

@@ -1,6 +1,8 @@
 package core
 
 import (
+	"encoding/binary"
+
 	"github.com/shebao-pay/shebao/si"
 	"github.com/shebao-pay/shebao/si/ledgerapi"
 	"github.com/shebao-pay/shebao/si/ledgerapi/wire"
@@ -134,8 +136,8 @@ func (m *Machine) oldDue(id si.DueID) (d due, by si.PaymentID, ok bool) {
 	return d, by, true
 }
 
-// eachOldDue visits the dues of a person that left memory, in order of id
-// within each place they are kept.
+// eachOldDue visits the dues of a person that left memory, in an order that
+// differs between a machine and its replay: what is made of them must not.
 func (m *Machine) eachOldDue(who si.PersonNo, visit func(d *due, by si.PaymentID) bool) {
 	if m.pastDues == 0 {
 		return
@@ -152,7 +154,10 @@ func (m *Machine) eachOldDue(who si.PersonNo, visit func(d *due, by si.PaymentID
 		return more
 	}
 	if m.cfg.Past != nil {
-		m.cfg.Past.Scan(BucketDueOld, be32(nil, uint32(who)), false, func(_, row []byte) bool { return read(row) })
+		m.cfg.Past.Scan(BucketDueOld, be32(nil, uint32(who)), false, func(key, row []byte) bool {
+			// Between a commit and Release a due stands in both places.
+			return m.isUnreleased(si.DueID(binary.BigEndian.Uint64(key[4:]))) || read(row)
+		})
 	}
 	m.unreleased(func(o *oldRows) bool {
 		for i := o.duesOf[who]; i != 0 && more; i = o.dueLinks[i-1].next {
@@ -161,6 +166,15 @@ func (m *Machine) eachOldDue(who si.PersonNo, visit func(d *due, by si.PaymentID
 		}
 		return more
 	})
+}
+
+// isUnreleased tells whether a due that left memory is still kept until Release.
+func (m *Machine) isUnreleased(id si.DueID) (kept bool) {
+	m.unreleased(func(o *oldRows) bool {
+		_, kept = o.dues[id]
+		return !kept
+	})
+	return kept
 }
 
 // oldAck is a command of a sealed date.

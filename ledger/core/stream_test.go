@@ -80,7 +80,26 @@ type player struct {
 	ids     []si.PaymentID
 	notices []si.NoticeNo
 	sent    []ledgerapi.Command // to repeat
+	acts    []si.PaymentID
 	year    int
+}
+
+// newPlayer has four residents, the last of them retired, with cards of their
+// own, and a due each.
+func newPlayer(t *rapid.T, cfg Config) *player {
+	p := &player{rig: newRig(t, cfg), t: t, persons: 4}
+	p.open(0)
+	p.actor = func() si.Actor { return si.Actor(rapid.IntRange(0, 3).Draw(t, "actor")) }
+	for i := range p.persons {
+		c := ledgerapi.PutPerson{ID: p.rig.id(), IDHash: hashOf("id", i), PType: si.Resident, Household: testArea, Birth: si.BirthMonthOf(1980, 5), Sealed: []byte("sealed")}
+		if i == 3 {
+			c.Flags = ledgerapi.FlagRetired
+		}
+		p.must(c)
+		p.card(si.PersonNo(i+1), i, i, ledgerapi.CardActive)
+		p.medical(2025, si.PersonNo(i+1))
+	}
+	return p
 }
 
 func (p *player) anyID() si.PaymentID {
@@ -98,6 +117,9 @@ func (p *player) person() si.PersonNo {
 
 func (p *player) command() ledgerapi.Command {
 	actor := func(l string) si.Actor { return si.Actor(rapid.IntRange(0, 2).Draw(p.t, l)) }
+	if rapid.IntRange(0, 2).Draw(p.t, "money") == 0 {
+		return p.personAct()
+	}
 	switch rapid.IntRange(0, 23).Draw(p.t, "command") {
 	case 0, 1, 2, 3:
 		c := p.reserve(p.person())
@@ -137,15 +159,22 @@ func (p *player) command() ledgerapi.Command {
 	case 14, 15:
 		return ledgerapi.Reverse{ID: p.anyID(), Bank: testBank, BankDate: p.openDate() - si.BusinessDate(rapid.IntRange(0, 1).Draw(p.t, "date"))}
 	case 16:
-		return ledgerapi.Notice{ID: p.rig.id(), Person: p.person(), Date: p.openDate(), ValidUntil: p.openDate() + 3}
+		c := ledgerapi.Notice{ID: p.rig.id(), Person: p.person(), Date: p.openDate(), ValidUntil: p.openDate() + 3}
+		for _, d := range p.m.DuesOf(c.Person, 0) {
+			if d.Payer == ledgerapi.PayerPerson && d.State <= ledgerapi.DueOpen && rapid.IntRange(0, 3).Draw(p.t, "named") == 0 {
+				c.Dues = append(c.Dues, d.Ref.ID)
+			}
+		}
+		return c
 	case 17, 18:
 		grade := rapid.SampledFrom([]si.Fen{10_000, 30_000, 50_000, 100_000}).Draw(p.t, "grade")
 		return ledgerapi.Assess{ID: p.rig.id(), Fund: si.PensionRes, PType: si.Resident, Period: si.YearPeriod(2025 + p.year%2),
-			Kind: ledgerapi.DueYear, DueDay: firstDay, Version: 1, Items: []ledgerapi.AssessItem{{Person: p.person(), Base: grade}}}
+			Kind: ledgerapi.DueYear, DueDay: firstDay, Version: 1, Later: rapid.Bool().Draw(p.t, "later"),
+			Items: []ledgerapi.AssessItem{{Person: p.person(), Base: grade}}}
 	case 19:
 		p.year++
 		c := ledgerapi.Assess{ID: p.rig.id(), Fund: si.MedRes, PType: si.Resident, Period: si.YearPeriod(2025 + p.year),
-			Kind: ledgerapi.DueYear, DueDay: firstDay, Version: 1}
+			Kind: ledgerapi.DueYear, DueDay: firstDay, Version: 1, Later: rapid.Bool().Draw(p.t, "later")}
 		for i := range p.persons {
 			c.Items = append(c.Items, ledgerapi.AssessItem{Person: si.PersonNo(i + 1)})
 		}
@@ -177,11 +206,7 @@ func (p *player) command() ledgerapi.Command {
 func TestStreams(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		store := &storeRows{newMemPast()}
-		p := &player{rig: newRig(t, Config{Past: store.past}), t: t, persons: 4}
-		p.open(p.persons)
-		for i := range p.persons {
-			p.medical(2025, si.PersonNo(i+1))
-		}
+		p := newPlayer(t, Config{Past: store.past})
 		type saved struct {
 			rows    *storeRows
 			applied uint64
@@ -222,6 +247,7 @@ func TestStreams(t *testing.T) {
 		digest, head := p.m.Digest(), p.m.Head()
 		again := New(Config{Region: 1, Area: testArea, Volatile: true})
 		replay(t, again, p.log, results, 0)
+		sameRecords(t, again, p.m, p.persons)
 		if again.Digest() != digest || again.Head() != head {
 			t.Fatalf("replay: digest %x head %x, want %x %x", again.Digest(), again.Head(), digest, head)
 		}
@@ -234,6 +260,7 @@ func TestStreams(t *testing.T) {
 				t.Fatalf("restored at %d: %v", at.applied, err)
 			}
 			replay(t, m, p.log, results, at.applied)
+			sameRecords(t, m, p.m, p.persons)
 			if m.Digest() != digest || m.Head() != head {
 				t.Fatalf("restored at %d: digest %x head %x, want %x %x", at.applied, m.Digest(), m.Head(), digest, head)
 			}

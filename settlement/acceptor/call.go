@@ -240,6 +240,8 @@ func (r *request) price(no si.NoticeNo) {
 		a.Code = codeExpired
 	case v.Held:
 		a.Code = codeHeld
+	case len(v.Dues) == 0 && len(v.Ahead) > 0:
+		a.Code = codeNotAllowed // its window is not open yet
 	case v.Paid || len(v.Dues) == 0:
 		a.Code = codePaid
 	default:

@@ -38,6 +38,7 @@ var (
 	noticeUnknown = si.NewNoticeNo(330110, 2026, 5)
 	noticeOther   = si.NewNoticeNo(330110, 2026, 6) // not payable at this bank
 	noticeFast    = si.NewNoticeNo(330110, 2026, 7) // may be paid again and again
+	noticeAhead   = si.NewNoticeNo(330110, 2026, 8) // its window is not open yet
 )
 
 const testAmount si.Fen = 38_000
@@ -150,6 +151,8 @@ func (b *book) pay(c ledgerapi.Pay) ledgerapi.Result {
 		return ledgerapi.Result{Code: ledgerapi.DuePaid}
 	case noticeHeld:
 		return ledgerapi.Result{Code: ledgerapi.DueHeld}
+	case noticeAhead:
+		return ledgerapi.Result{Code: ledgerapi.BadTransition}
 	case noticeOther:
 		return ledgerapi.Result{Code: ledgerapi.NoBeneficiary}
 	default:
@@ -171,6 +174,8 @@ func (b *book) NoticeByNo(no si.NoticeNo, _ si.BusinessDate) (ledgerapi.NoticeVi
 		v.Paid, v.Dues, v.Total = true, nil, 0
 	case noticeHeld:
 		v.Held, v.Dues, v.Total = true, nil, 0
+	case noticeAhead:
+		v.Ahead, v.Dues, v.Total = v.Dues, nil, 0
 	case noticeOld:
 		v.ValidUntil = today - 1
 	default:

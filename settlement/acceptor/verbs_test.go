@@ -40,7 +40,7 @@ func TestPayment(t *testing.T) {
 			want   string
 		}{
 			{"amount differs", noticeOpen, testAmount - 1, "N3"}, {"paid", noticePaid, testAmount, "N1"},
-			{"held", noticeHeld, testAmount, "N5"}, {"expired", noticeOld, testAmount, "N2"},
+			{"held", noticeHeld, testAmount, "N5"}, {"ahead", noticeAhead, testAmount, "12"}, {"expired", noticeOld, testAmount, "N2"},
 			{"unknown", noticeUnknown, testAmount, "25"}, {"not payable here", noticeOther, testAmount, "N6"},
 		}
 		for i, c := range refusals {
@@ -120,7 +120,7 @@ func TestInquiry(t *testing.T) {
 			a.records[bankmsg.RecFund] != si.MedRes.String() || a.records[bankmsg.RecName] == "" || strings.Contains(a.records[bankmsg.RecName], "李") {
 			t.Errorf("inquiry: amount %d, records %v", a.amount, a.records)
 		}
-		for notice, want := range map[si.NoticeNo]string{noticePaid: "N1", noticeOld: "N2", noticeHeld: "N5", noticeUnknown: "25"} {
+		for notice, want := range map[si.NoticeNo]string{noticePaid: "N1", noticeOld: "N2", noticeHeld: "N5", noticeAhead: "12", noticeUnknown: "25"} {
 			if a := ask(want, bankmsg.RecNotice, notice.String()); a.amount != 0 {
 				t.Errorf("%s: an amount of %d", want, a.amount)
 			}

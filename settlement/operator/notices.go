@@ -146,6 +146,7 @@ func (s *Server) answerNotice(a *NoticeLine, r *ledgerapi.Result) {
 	case v.Total > 0:
 	case v.Held:
 		a.Code = ledgerapi.DueHeld.String()
+	case len(v.Ahead) > 0: // nothing to pay yet
 	default:
 		a.Code = ledgerapi.DuePaid.String()
 	}

@@ -146,6 +146,7 @@ var configKinds = map[string]ledgerapi.ConfigKind{
 	"bank-profile": ledgerapi.ConfigBankProfile, "iin-table": ledgerapi.ConfigIINTable,
 	"bank-facts": ledgerapi.ConfigBankFacts, "rates": ledgerapi.ConfigRates,
 	"offices": ledgerapi.ConfigOffices, "calendar": ledgerapi.ConfigCalendar,
+	"cover": ledgerapi.ConfigCover,
 }
 
 // Answer is a ledger result as JSON.
@@ -181,7 +182,7 @@ func (s *Server) putConfig(w http.ResponseWriter, r *http.Request) {
 	}
 	kind, ok := configKinds[q.Kind]
 	if !ok {
-		refuse(w, http.StatusBadRequest, "kind: none of bank-profile, iin-table, bank-facts, rates, offices, calendar")
+		refuse(w, http.StatusBadRequest, "kind: none of bank-profile, iin-table, bank-facts, rates, offices, calendar, cover")
 		return
 	}
 	from, err := si.ParseDate(q.From)

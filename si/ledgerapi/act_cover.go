@@ -5,7 +5,9 @@ import (
 	"github.com/shebao-pay/shebao/si/ledgerapi/wire"
 )
 
-// Enrol begins a person's cover in an insurance type (参保登记).
+// Enrol begins a person's cover in an insurance type (参保登记). BAD_TRANSITION
+// carries the Reasons why not. An import, which has no consent record, is held to
+// cover that is there and to death alone, and may leave Rates 0.
 type Enrol struct {
 	Person  si.PersonNo
 	Fund    si.Fund
@@ -58,7 +60,7 @@ type Resume struct{ CoverAct }
 func (*Resume) Type() Type { return TypeResume }
 
 // ChangeGrade changes grade or declared base for periods that are neither paid
-// nor held (档次变更). Result: Count of dues replaced.
+// nor held (档次变更). Arrears stay as they are. Result: Count of dues replaced.
 type ChangeGrade struct {
 	CoverAct
 	Base  si.Fen
@@ -75,7 +77,8 @@ func (c *ChangeGrade) fields(f *wire.Form) {
 }
 
 // TransferOut ends cover here because it goes on in another region (转出). From
-// is the first period that is no longer ours. Result: No, the number of the
+// is the first period that is no longer ours; ASSESSED and NOTICED dues from then
+// on are cancelled. Refused while a due of the fund is held. Result: No, the number of the
 // certificate (参保凭证); Count and Total of the arrears that it lists.
 type TransferOut struct {
 	CoverAct
@@ -131,7 +134,9 @@ const (
 
 // Terminate ends cover for good (终止). Fund 0 with TerminateDeath ends all of a
 // person's cover (死亡上报): unpaid dues of periods after the month of From are
-// cancelled and the person is marked deceased. Result: Count of dues cancelled.
+// cancelled, open ones too, every mandate with them, and the person is marked
+// deceased. For the other reasons dues are as with Suspend. Result: Count of dues
+// cancelled.
 type Terminate struct {
 	CoverAct
 	Reason TerminateReason
@@ -372,7 +377,8 @@ const (
 )
 
 // MandateSign is a citizen's standing leave to debit an account. Signing again
-// what is signed already answers EXISTS. Result: No, the mandate's number.
+// what is signed already answers EXISTS; signing a suspended one again keeps its
+// number. The account is that of a card of the person's in use. Result: No, the mandate's number.
 type MandateSign struct {
 	Person  si.PersonNo
 	Funds   FundSet

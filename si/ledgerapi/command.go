@@ -259,7 +259,8 @@ type AssessItem struct {
 const MaxAssess = 1000
 
 // Assess makes dues of one kind and period for many persons. The rate table in
-// force at that version decides the amounts; assessing twice changes nothing.
+// force at that version decides the amounts; assessing twice changes nothing. Who
+// is dead, or has cover in the fund that does not reach the period, is passed over.
 type Assess struct {
 	ID      si.PaymentID
 	Fund    si.Fund
@@ -269,16 +270,20 @@ type Assess struct {
 	DueDay  si.BusinessDate
 	Version uint32 // of the rate table
 	Later   bool   // the dues become payable by an Open, not at once
-	Items   []AssessItem
+	// Undeclared asks for the employer's share alone, computed from last month's
+	// instead of a base, which must be 0 (Social Insurance Law, art. 62).
+	Undeclared bool
+	Items      []AssessItem
 }
 
-// Notice makes the payment notice of a person, one per person and day.
+// Notice makes the payment notice of a person, one per person and day. ASSESSED
+// dues on it become NOTICED; they are payable by it once they are open.
 type Notice struct {
 	ID         si.PaymentID
 	Person     si.PersonNo
 	Date       si.BusinessDate
 	ValidUntil si.BusinessDate
-	Dues       []si.DueID // empty: all that are open
+	Dues       []si.DueID // empty: all that are open, or else all that will be
 }
 
 // PersonFlags mark facts about a person.
@@ -364,6 +369,7 @@ const (
 	ConfigRates                             // key: region
 	ConfigOffices                           // key: region
 	ConfigCalendar                          // key: year
+	ConfigCover                             // key: region
 )
 
 // PutConfig puts a dated version of business data. Two persons.

@@ -19,6 +19,7 @@ func (c Assess) AppendBody(dst []byte) []byte {
 	dst = le.AppendUint16(dst, uint16(c.DueDay))
 	dst = le.AppendUint32(dst, c.Version)
 	dst = wire.AppendBool(dst, c.Later)
+	dst = wire.AppendBool(dst, c.Undeclared)
 	dst = le.AppendUint32(dst, uint32(len(c.Items)))
 	for _, it := range c.Items {
 		dst = le.AppendUint32(dst, uint32(it.Person))
@@ -27,8 +28,8 @@ func (c Assess) AppendBody(dst []byte) []byte {
 	return dst
 }
 
-// DecodeBody is the inverse of AppendBody, and reads version 1 too, which had no
-// Later. Items are written over.
+// DecodeBody is the inverse of AppendBody, and reads version 1, which had no
+// Later, and version 2, which had no Undeclared. Items are written over.
 func (c *Assess) DecodeBody(id si.PaymentID, version uint8, body []byte) error {
 	r := wire.NewReader(body)
 	items := c.Items[:0]
@@ -36,6 +37,9 @@ func (c *Assess) DecodeBody(id si.PaymentID, version uint8, body []byte) error {
 		Kind: DueKind(r.U8()), DueDay: si.BusinessDate(r.U16()), Version: r.U32()}
 	if version > 1 {
 		c.Later = r.Bool()
+	}
+	if version > 2 {
+		c.Undeclared = r.Bool()
 	}
 	for range r.Count(MaxAssess) {
 		items = append(items, AssessItem{Person: si.PersonNo(r.U32()), Base: si.Fen(r.U64())})

@@ -15,7 +15,7 @@ import (
 // the old ones are still applied in the old way.
 func (t Type) Version() uint8 {
 	if t == TypeAssess {
-		return 2 // Later came in
+		return 3 // Later came in with 2, Undeclared with 3
 	}
 	return 1
 }

@@ -66,7 +66,7 @@ func firstSamples() []Command {
 			BankDate: 9822, OurDate: 9823, STAN: 77, DE7: [10]byte{'1'}},
 		Reverse{ID: testID, Bank: 3, BankDate: 9822, Reason: [2]byte{'0', '6'}},
 		Unpost{ID: testID, Reason: UnpostARPC},
-		Assess{ID: testID, Fund: si.MedRes, PType: si.Resident, Period: si.YearPeriod(2026), Kind: DueYear, DueDay: 9900, Version: 1, Later: true,
+		Assess{ID: testID, Fund: si.MedRes, PType: si.Resident, Period: si.YearPeriod(2026), Kind: DueYear, DueDay: 9900, Version: 1, Later: true, Undeclared: true,
 			Items: []AssessItem{{Person: 1, Base: 2}, {Person: 3, Base: 4}}},
 		Notice{ID: testID, Person: 1, Date: 9822, ValidUntil: 9830, Dues: []si.DueID{1, 2}},
 		PutPerson{ID: testID, ExpectVersion: 1, IDHash: si.Hash{1}, PType: si.Flex, Household: 330199, Birth: 588, Sex: 2, Flags: FlagProxyAllowed, Sealed: []byte("sealed")},
@@ -410,4 +410,30 @@ func FuzzDecodeResult(f *testing.F) {
 			t.Errorf("%x decodes to %+v, which encodes otherwise", b, x)
 		}
 	})
+}
+
+// TestAssessVersions reads the bodies of earlier versions, laid out by hand.
+func TestAssessVersions(t *testing.T) {
+	const head, items = "05" + "03" + "1a81" + "04" + "ac26" + "01000000", "01000000" + "07000000" + "e803000000000000"
+	want := Assess{ID: testID, Fund: si.MedRes, PType: si.Resident, Period: 0x811a, Kind: DueYear, DueDay: 0x26ac, Version: 1,
+		Items: []AssessItem{{Person: 7, Base: 1000}}}
+	for i, flags := range []string{"", "01", "0101"} {
+		body, err := hex.DecodeString(head + flags + items)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want.Later, want.Undeclared = i > 0, i > 1
+		var got Assess
+		if err := got.DecodeBody(testID, uint8(i+1), body); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("version %d: %+v, %v, want %+v", i+1, got, err, want)
+		}
+		for other := uint8(1); other <= 3; other++ {
+			if other != uint8(i+1) && got.DecodeBody(testID, other, body) == nil {
+				t.Errorf("a body of version %d is taken as version %d", i+1, other)
+			}
+		}
+	}
+	if got := want.AppendBody(nil); hex.EncodeToString(got) != head+"0101"+items {
+		t.Errorf("AppendBody = %x", got)
+	}
 }

@@ -96,7 +96,7 @@ type Result struct {
 	Version uint32      // PutConfig
 
 	No      uint64 // number given to a case, break, mandate, refund, file, …
-	Reasons uint32 // Enrol: why a person is not eligible, a bit set
+	Reasons uint32 // why a person is not eligible or an act cannot be done: a Reasons
 }
 
 // Waiting is an act that waits for a second person.
@@ -208,6 +208,7 @@ type NoticeView struct {
 	ValidUntil si.BusinessDate
 	Dues       []Due  // open ones
 	Total      si.Fen // of the open ones, late fees included
+	Ahead      []Due  // ASSESSED and NOTICED ones: not payable yet
 	Paid       bool   // nothing is open because all was paid
 	Held       bool   // some due is held by another payment
 }
