@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -328,13 +329,12 @@ func (h *Host) kind(m *message) (profile.Kind, *profile.MessageRule) {
 
 // carriesCode tells whether replies of a kind have a code.
 func (h *Host) carriesCode(k profile.Kind) bool {
-	r := &h.cfg.Profile.Rules[k].Reply
-	for _, de := range append(append([]int(nil), r.Mandatory...), r.Optional...) {
-		if de == h.cfg.Profile.MACField {
-			return true
-		}
-	}
-	return false
+	return lists(&h.cfg.Profile.Rules[k].Reply, h.cfg.Profile.MACField)
+}
+
+// lists tells whether a message may have the element.
+func lists(r *profile.MessageRule, de int) bool {
+	return slices.Contains(r.Mandatory, de) || slices.Contains(r.Optional, de)
 }
 
 // sessionOf gives the keys that a message is under. Called with h.mu held.

@@ -324,6 +324,39 @@ func (b *Bank) NewKeys() {
 	}
 }
 
+// Announce tells every connection of a settlement date: mmdd is DE 15, network
+// is DE 70, 201 or 202. It carries a code where the profile lists one.
+func (b *Bank) Announce(mmdd, network string) {
+	b.mu.Lock()
+	var all []*session
+	for s := range b.conns {
+		all = append(all, s)
+	}
+	b.stan++
+	stan := b.stan
+	b.mu.Unlock()
+	for _, s := range all {
+		var m bankmsg.Message
+		m.Reset(0x0820)
+		m.SetString(7, time.Now().Format("0102150405"))
+		m.SetNumber(11, uint64(stan), 6)
+		m.SetString(15, mmdd)
+		m.SetString(70, network)
+		m.SetString(100, strings.TrimSpace(b.prof.HeaderSource))
+		var f bankmsg.Frame
+		if b.codec.Encode(&f, profile.CutoverFrom, false, &m) != nil {
+			continue
+		}
+		s.mu.Lock()
+		key := s.macs[0]
+		s.mu.Unlock()
+		if f.MACIn != nil {
+			f.PutMAC(code(key, f.MACIn))
+		}
+		s.write(f.Wire)
+	}
+}
+
 func (s *session) write(p []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
