@@ -127,6 +127,13 @@ func (b *Bank) Net() (n int, sum uint64) {
 	return n, sum
 }
 
+// CloseDay forgets the payments: their numbers may come again.
+func (b *Bank) CloseDay() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.debits)
+}
+
 // HangUp ends every connection.
 func (b *Bank) HangUp() {
 	b.mu.Lock()
