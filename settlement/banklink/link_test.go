@@ -111,6 +111,12 @@ type line struct {
 
 func newLine(t *testing.T, code string, change func(*profile.Profile)) *line {
 	t.Helper()
+	return newLineOn(t, code, change, nil)
+}
+
+// newLineOn is newLine with connections of the test's own.
+func newLineOn(t *testing.T, code string, change func(*profile.Profile), dial func(context.Context, string) (net.Conn, error)) *line {
+	t.Helper()
 	p := testProfile(t, code)
 	q := *p
 	q.Timers.ReconnectMin, q.Timers.ReconnectMost = time.Millisecond, 20*time.Millisecond
@@ -126,7 +132,7 @@ func newLine(t *testing.T, code string, change func(*profile.Profile)) *line {
 		t.Fatal(err)
 	}
 	l := &line{t: t, bank: bank, hsm: &linktest.HSM{}, ear: newEar(), prof: &q, day: de7(time.Now())}
-	l.pool, err = New(Config{Codec: codec, Addrs: []string{bank.Addr}, HSM: l.hsm, Sink: l.ear, Rand: func() uint64 { return 1 }})
+	l.pool, err = New(Config{Codec: codec, Addrs: []string{bank.Addr}, HSM: l.hsm, Sink: l.ear, Rand: func() uint64 { return 1 }, Dial: dial})
 	if err != nil {
 		t.Fatal(err)
 	}

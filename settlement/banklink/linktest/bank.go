@@ -37,7 +37,7 @@ type Bank struct {
 	script  func(k profile.Kind, m *bankmsg.Message) Fault
 	debits  map[string]*entry
 	seen    map[profile.Kind]int
-	fields  map[profile.Kind]map[int]string // of the last request of a kind
+	last    map[profile.Kind]*bankmsg.Message // request of a kind
 	batch   uint32
 	keySeed int
 	badKeys bool
@@ -58,6 +58,26 @@ type session struct {
 	net.Conn
 	mu   sync.Mutex
 	macs [][32]byte
+	held bool // answers gather in out until the whole read is done
+	out  []byte
+}
+
+// hold gathers what is written until flush.
+func (s *session) hold() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held = true
+}
+
+// flush writes what was gathered, in one go.
+func (s *session) flush() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held = false
+	if len(s.out) > 0 {
+		_, _ = s.Write(s.out)
+		s.out = s.out[:0]
+	}
 }
 
 // NewBank starts a host for the profile.
@@ -72,7 +92,7 @@ func NewBank(p *profile.Profile) (*Bank, error) {
 	}
 	b := &Bank{
 		Addr: ln.Addr().String(), codec: codec, prof: p, ln: ln, conns: map[*session]bool{}, batch: 41,
-		debits: map[string]*entry{}, seen: map[profile.Kind]int{}, fields: map[profile.Kind]map[int]string{},
+		debits: map[string]*entry{}, seen: map[profile.Kind]int{}, last: map[profile.Kind]*bankmsg.Message{},
 	}
 	b.wg.Go(b.accept)
 	return b, nil
@@ -111,7 +131,14 @@ func (b *Bank) Seen(k profile.Kind) int {
 func (b *Bank) Field(k profile.Kind, de int) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.fields[k][de]
+	m := b.last[k]
+	switch {
+	case m == nil:
+		return ""
+	case de == 0:
+		return fmt.Sprintf("%04x", m.MTI())
+	}
+	return string(m.Field(de))
 }
 
 // Net is how many payments stand debited and not reversed, and their sum in fen.
@@ -182,27 +209,32 @@ func (b *Bank) serve(s *session) {
 	for {
 		n, err := s.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
-		for {
-			size, ferr := b.codec.Next(buf)
-			if ferr != nil {
-				return
-			}
-			if size == 0 {
-				break
-			}
-			var m bankmsg.Message
-			var in bankmsg.Inbound
-			if derr := b.codec.Decode(buf[:size], &m, &in); derr != nil {
-				return
-			}
-			if !b.handle(s, &m, &in) {
-				return
-			}
-			buf = append(buf[:0], buf[size:]...)
-		}
-		if err != nil {
+		s.hold()
+		used, ok := b.frames(s, buf)
+		s.flush()
+		if !ok || err != nil {
 			return
 		}
+		buf = append(buf[:0], buf[used:]...)
+	}
+}
+
+// frames answers the whole frames of a read. False: hang up.
+func (b *Bank) frames(s *session, buf []byte) (used int, ok bool) {
+	var m bankmsg.Message
+	var in bankmsg.Inbound
+	for {
+		size, err := b.codec.Next(buf[used:])
+		if err != nil {
+			return used, false
+		}
+		if size == 0 {
+			return used, true
+		}
+		if b.codec.Decode(buf[used:used+size], &m, &in) != nil || !b.handle(s, &m, &in) {
+			return used, false
+		}
+		used += size
 	}
 }
 
@@ -218,14 +250,10 @@ func (b *Bank) handle(s *session, m *bankmsg.Message, in *bankmsg.Inbound) bool 
 	}
 	b.mu.Lock()
 	b.seen[in.Kind]++
-	f := map[int]string{}
-	for de := 2; de <= 128; de++ {
-		if v := m.Field(de); v != nil {
-			f[de] = string(v)
-		}
+	if b.last[in.Kind] == nil {
+		b.last[in.Kind] = new(bankmsg.Message)
 	}
-	f[0] = fmt.Sprintf("%04x", m.MTI())
-	b.fields[in.Kind] = f
+	*b.last[in.Kind] = *m
 	b.mu.Unlock()
 	switch in.Kind {
 	case profile.SignOn:
@@ -367,6 +395,10 @@ func (b *Bank) Announce(mmdd, network string) {
 func (s *session) write(p []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.held {
+		s.out = append(s.out, p...)
+		return
+	}
 	_, _ = s.Write(p)
 }
 
