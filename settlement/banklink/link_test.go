@@ -85,6 +85,15 @@ func (e *ear) wait(t *testing.T, k EventKind) Event {
 	}
 }
 
+// take empties the list.
+func (e *ear) take() []Event {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	list := e.list
+	e.list = nil
+	return list
+}
+
 func (e *ear) count(k EventKind) (n int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

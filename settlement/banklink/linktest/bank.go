@@ -41,7 +41,8 @@ type Bank struct {
 	batch   uint32
 	keySeed int
 	badKeys bool
-	strange int // answers to key deliveries under no key of their connection
+	fixed   bool // every key block is the same
+	strange int  // answers to key deliveries under no key of their connection
 	closed  bool
 	stan    uint32
 }
@@ -110,6 +111,28 @@ func (b *Bank) BadKeys(bad bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.badKeys = bad
+}
+
+// FixKeys makes every key block that follows the same and gives the key of the
+// codes: their first eight bytes are those of SHA-256 over key and text.
+func (b *Bank) FixKeys() [32]byte {
+	b.mu.Lock()
+	b.fixed = true
+	b.mu.Unlock()
+	if b.prof.Dialect == profile.POS {
+		return sha256.Sum256(b.block(20))
+	}
+	return sha256.Sum256(b.block(80))
+}
+
+// Inject writes bytes of the test's own on every connection and hangs up.
+func (b *Bank) Inject(raw []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for s := range b.conns {
+		s.write(raw)
+		_ = s.Close()
+	}
 }
 
 // Strange is how many answers to key deliveries carried a code under a key that
@@ -282,7 +305,9 @@ func (b *Bank) handle(s *session, m *bankmsg.Message, in *bankmsg.Inbound) bool 
 func (b *Bank) block(n int) []byte {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.keySeed++
+	if !b.fixed {
+		b.keySeed++
+	}
 	v := []byte(fmt.Sprintf("D%s%08d", strings.Repeat("0", n), b.keySeed))
 	v = append([]byte("D"), v[len(v)-n+1:]...)
 	if b.badKeys {
