@@ -86,7 +86,7 @@ var onlyIn = []struct {
 	{"cardauth/softhsm", "keys and clear PINs stay inside the HSM process; the stage makes the demo's keys",
 		[]string{"cardauth/hsm", "cmd/settled", "simulators/stage"}, []string{"cardauth/...", "simulators/...", "cmd/..."}},
 	{"settlement/banklink/linktest", "a bank for tests", nil, []string{"settlement/..."}},
-	{"settlement/msgtest", "messages for tests", nil, []string{"settlement/..."}},
+	{"settlement/msgtest", "messages for tests", nil, []string{"settlement/...", "simulators/..."}},
 	{"si/ledgerapi/wire", "the byte form of records belongs to the ledger",
 		[]string{"si/ledgerapi", "ledger/core"}, []string{"si/...", "ledger/..."}},
 }

@@ -65,7 +65,8 @@ func roundTrip(t testing.TB, c *Codec, m, got *Message, f *Frame, in *Inbound) {
 	}
 }
 
-// TestNoAllocation holds encoding and decoding of a payment to no allocation.
+// TestNoAllocation holds encoding and decoding of the reference payment, and of
+// every message of every profile, to no allocation.
 func TestNoAllocation(t *testing.T) {
 	for _, code := range demoBanks {
 		c := demoCodec(t, code)
@@ -76,6 +77,22 @@ func TestNoAllocation(t *testing.T) {
 		roundTrip(t, c, m, &got, &f, &in)
 		if n := testing.AllocsPerRun(200, func() { roundTrip(t, c, m, &got, &f, &in) }); n != 0 {
 			t.Errorf("%s: encode and decode: got %v allocations, want 0", code, n)
+		}
+		rnd := newRand(5)
+		for _, ru := range c.messagesOf() {
+			c.sample(rnd, ru.kind, ru.reply, m)
+			trip := func() {
+				if err := c.Encode(&f, ru.kind, ru.reply, m); err != nil {
+					t.Fatal(err)
+				}
+				if err := c.Decode(f.Wire, &got, &in); err != nil {
+					t.Fatal(err)
+				}
+			}
+			trip()
+			if n := testing.AllocsPerRun(20, trip); n != 0 {
+				t.Errorf("%s: %s (reply %v): got %v allocations, want 0", code, ru.kind, ru.reply, n)
+			}
 		}
 	}
 }

@@ -109,9 +109,9 @@ func (s *Sampler) content(c profile.Content, n int) string {
 	case profile.ICC:
 		return "\x9f\x26\x08" + s.bytes(8) + "\x95\x05" + s.bytes(5) + "\x72\x05\x86\x03\x84\x24\x00\x72\x02\x86\x00"
 	case profile.Alphanumeric:
-		return ("Ab3" + s.digits(n))[:n]
+		return ("AB3" + s.digits(n))[:n]
 	case profile.Printable:
-		return ("x ~!" + s.digits(n))[:n]
+		return ("X ~!" + s.digits(n))[:n]
 	}
 	return s.bytes(n)
 }
