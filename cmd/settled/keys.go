@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,7 +23,7 @@ const (
 
 const keysUsage = `-hsm keys create                   make the key store of the file, empty
 -hsm keys add NAME PART PART …     add a key made of parts that different persons hold
--hsm keys random NAME              add a key that nobody knows
+-hsm keys random NAME …            add keys that nobody knows
 -hsm keys list                     names, usages and check values`
 
 // workKeys does one piece of work on the key store while the HSM process is
@@ -45,76 +46,98 @@ func workKeys(c *HSMConfig, args []string, out io.Writer) error {
 		_, err = fmt.Fprintf(out, "%s: an empty key store\n", c.KeyStore)
 		return errors.Join(err, s.Close())
 	}
+	todo, err := parseWork(args)
+	if err != nil {
+		return err
+	}
+	defer clear(todo.key)
 	s, err := softhsm.Open(c.KeyStore, passphrase)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = s.Close() }() // only wipes
-	switch {
-	case len(args) == 1 && args[0] == "list":
-		for _, k := range s.Keys() {
-			if err := showKey(out, k); err != nil {
-				return err
-			}
+	for i, name := range todo.names {
+		if todo.key != nil {
+			err = s.AddKey(name, todo.usages[i], todo.key)
+		} else {
+			_, err = s.GenerateKey(name, todo.usages[i])
 		}
-		return nil
-	case len(args) == 2 && args[0] == "random":
-		usage, err := usageOf(args[1])
 		if err != nil {
 			return err
 		}
-		if _, err := s.GenerateKey(args[1], usage); err != nil {
-			return err
-		}
-	case len(args) >= 4 && args[0] == "add":
-		if err := addParts(s, args[1], args[2:]); err != nil {
-			return err
-		}
-	default:
-		return fmt.Errorf("settled %s", strings.ReplaceAll(keysUsage, "\n", "\n        settled "))
 	}
+	return showKeys(out, s, todo.names)
+}
+
+// keyWork is what is to be done with the opened store: nothing but showing it
+// when there are no names.
+type keyWork struct {
+	names  []string
+	usages []softhsm.Usage
+	key    []byte // of the one name; nil makes a random key for each
+}
+
+// parseWork checks everything that can be checked before the store is opened,
+// which takes its time on purpose.
+func parseWork(args []string) (w keyWork, err error) {
+	switch {
+	case len(args) == 1 && args[0] == "list":
+		return w, nil
+	case len(args) >= 2 && args[0] == "random":
+		w.names = args[1:]
+	case len(args) >= 4 && args[0] == "add":
+		w.names = args[1:2]
+	default:
+		return w, fmt.Errorf("settled %s", strings.ReplaceAll(keysUsage, "\n", "\n        settled "))
+	}
+	for _, name := range w.names {
+		u := softhsm.UsageOf(name)
+		if u == 0 {
+			return w, fmt.Errorf("%q has the form of no key: docs/spec/keys-and-macs.md lists the names", name)
+		}
+		w.usages = append(w.usages, u)
+	}
+	if args[0] == "add" {
+		w.key, err = joinParts(args[2:])
+	}
+	return w, err
+}
+
+// showKeys shows those of the names; nil is all.
+func showKeys(out io.Writer, s *softhsm.Store, names []string) error {
 	for _, k := range s.Keys() {
-		if k.Name == args[1] {
-			return showKey(out, k)
+		if names != nil && !slices.Contains(names, k.Name) {
+			continue
+		}
+		if _, err := fmt.Fprintf(out, "%-28s %-10s check value %X\n", k.Name, k.Usage, k.KCV); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func showKey(out io.Writer, k softhsm.KeyInfo) error {
-	_, err := fmt.Fprintf(out, "%-28s %-10s check value %X\n", k.Name, k.Usage, k.KCV)
-	return err
-}
-
-func usageOf(name string) (softhsm.Usage, error) {
-	if u := softhsm.UsageOf(name); u != 0 {
-		return u, nil
-	}
-	return 0, fmt.Errorf("%q has the form of no key: docs/spec/keys-and-macs.md lists the names", name)
-}
-
-// addParts adds the key that is the exclusive-or of its parts. No part alone
+// joinParts gives the key that is the exclusive-or of its parts. No part alone
 // says anything of it.
-func addParts(s *softhsm.Store, name string, files []string) error {
-	usage, err := usageOf(name)
-	if err != nil {
-		return err
-	}
+func joinParts(files []string) (key []byte, err error) {
 	if len(files) > maxParts {
-		return fmt.Errorf("%d parts, at most %d", len(files), maxParts)
+		return nil, fmt.Errorf("%d parts, at most %d", len(files), maxParts)
 	}
-	var key []byte
-	defer func() { clear(key) }()
+	defer func() {
+		if err != nil {
+			clear(key)
+			key = nil
+		}
+	}()
 	var seen [][]byte
 	for _, file := range files {
 		part, err := readPart(file)
 		if err != nil {
-			return err
+			return key, err
 		}
 		defer clear(part)
 		for _, other := range seen {
 			if bytes.Equal(other, part) {
-				return fmt.Errorf("%s: the same part as another, which would cancel it", file)
+				return key, fmt.Errorf("%s: the same part as another, which would cancel it", file)
 			}
 		}
 		seen = append(seen, part)
@@ -122,13 +145,13 @@ func addParts(s *softhsm.Store, name string, files []string) error {
 			key = make([]byte, len(part))
 		}
 		if len(part) != len(key) {
-			return fmt.Errorf("%s: %d bytes, the parts before have %d", file, len(part), len(key))
+			return key, fmt.Errorf("%s: %d bytes, the parts before have %d", file, len(part), len(key))
 		}
 		for i := range key {
 			key[i] ^= part[i]
 		}
 	}
-	return s.AddKey(name, usage, key)
+	return key, nil
 }
 
 // readPart reads a file of hexadecimal digits.
