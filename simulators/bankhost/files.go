@@ -1,6 +1,7 @@
 package bankhost
 
 import (
+	"bytes"
 	"encoding/csv"
 	"encoding/hex"
 	"encoding/json"
@@ -30,11 +31,16 @@ type keysFile struct {
 
 // ReadKeys reads a file of test keys and holds it to what the profile needs.
 func ReadKeys(path string, p *profile.Profile) (Keys, error) {
-	k := Keys{TMK: map[string][]byte{}}
 	b, err := readFile(path)
 	if err != nil {
-		return k, err
+		return Keys{}, err
 	}
+	return parseKeys(path, b, p)
+}
+
+// parseKeys reads the text of a file; path is for the errors.
+func parseKeys(path string, b []byte, p *profile.Profile) (k Keys, err error) {
+	k.TMK = map[string][]byte{}
 	var f keysFile
 	if err := json.Unmarshal(b, &f); err != nil {
 		return k, fmt.Errorf("bankhost: %s is not JSON of tmk, kbpk, imk, card", path)
@@ -71,12 +77,16 @@ var accountColumns = []string{"pan", "pin", "balance_fen"}
 // ReadAccounts reads accounts from a CSV file with the columns pan, pin and
 // balance_fen. An error names the line and the column, never the value.
 func ReadAccounts(path string) ([]Account, error) {
-	f, err := os.Open(path) // #nosec G304 -- the engineer names the file
+	b, err := readFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("bankhost: %w", err)
+		return nil, err
 	}
-	defer func() { _ = f.Close() }()
-	r := csv.NewReader(io.LimitReader(f, maxFile))
+	return parseAccounts(path, b)
+}
+
+// parseAccounts reads the text of a file; path is for the errors.
+func parseAccounts(path string, b []byte) ([]Account, error) {
+	r := csv.NewReader(bytes.NewReader(b))
 	head, err := r.Read()
 	if err != nil || !slices.Equal(head, accountColumns) {
 		return nil, fmt.Errorf("bankhost: %s must begin with the line pan,pin,balance_fen", path)
