@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/shebao-pay/shebao/settlement/banklink"
+	"github.com/shebao-pay/shebao/settlement/banklink/linktest"
 	"github.com/shebao-pay/shebao/settlement/engine"
 	"github.com/shebao-pay/shebao/settlement/profile"
 	"github.com/shebao-pay/shebao/si"
@@ -88,5 +89,30 @@ func TestBlockedBankDelaysNoOther(t *testing.T) {
 	gate = nil
 	mu.Unlock()
 	close(shut)
+	wg.Wait()
+}
+
+// TestSilentBankCloses has a bank swallow payments: it is closed to new ones, so
+// that no terminal asks for a PIN in vain, while the other stays open; its answer
+// to an echo opens it again.
+func TestSilentBankCloses(t *testing.T) {
+	const count = 5
+	w := newWorld(t, func(p *profile.Profile) {
+		p.Timers.Reply = 50 * time.Millisecond
+		p.Limits.BreakerCount, p.Limits.BreakerWindow = count, 2*time.Second
+	})
+	w.banks[rcb].Script(fault(linktest.Fault{Deaf: true}, profile.Debit))
+	var wg sync.WaitGroup
+	for i := range count {
+		wg.Go(func() { _, _ = w.hub.Pay(context.Background(), w.intent(i+1, rcb)) })
+	}
+	w.until("the silent bank is closed", func() bool { return !w.hub.BankUp(rcb) })
+	if !w.hub.BankUp(ccb) {
+		t.Error("the other bank is closed as well")
+	}
+	if a := w.pay(100, rcb); a.Ending != engine.Refused || a.Why != engine.WhyBankAway {
+		t.Errorf("a payment at the closed bank: got %+v", a)
+	}
+	w.until("the bank is open again", func() bool { return w.hub.BankUp(rcb) })
 	wg.Wait()
 }
