@@ -3,6 +3,7 @@ package core
 import (
 	"github.com/shebao-pay/shebao/si"
 	"github.com/shebao-pay/shebao/si/ledgerapi"
+	"github.com/shebao-pay/shebao/si/planted"
 )
 
 // pending and posted say which pair of columns an entry goes to.
@@ -43,7 +44,7 @@ func (m *Machine) entry(p *pay, d *day, sign si.Fen, pend bool) {
 		if pend {
 			continue
 		}
-		if u.individual != 0 {
+		if u.individual != 0 && !(planted.On(planted.IndividualForgotten) && sign < 0) {
 			m.addIndividual(u, sign*u.individual)
 		}
 		s := &d.payments[f]
