@@ -79,6 +79,9 @@ type Config struct {
 	Addrs map[si.Bank][]string
 	// Dial makes a connection to a bank's host; nil is TCP. TLS is put here.
 	Dial func(ctx context.Context, bank si.Bank, addr string) (banklink.Conn, error)
+	// Cutover hears what the banks announce about their settlement dates; nil
+	// only logs it. It is called by the bank's link and must not block.
+	Cutover func(Cutover)
 	// NotWritten tells of an error of Submit whether nothing was written. Nil
 	// takes every error for an unknown outcome, which is always safe.
 	NotWritten func(error) bool

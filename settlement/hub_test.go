@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
+	"github.com/shebao-pay/shebao/settlement/banklink"
 	"github.com/shebao-pay/shebao/settlement/banklink/linktest"
 	"github.com/shebao-pay/shebao/settlement/bankmsg"
 	"github.com/shebao-pay/shebao/settlement/engine"
@@ -162,6 +163,7 @@ type world struct {
 	banks map[si.Bank]*linktest.Bank
 	profs []*profile.Profile
 	hub   *Hub
+	dial  dialer
 	log   *safeBuffer
 }
 
@@ -182,6 +184,9 @@ func (s *safeBuffer) String() string {
 	return s.b.String()
 }
 
+// dialer makes the connections to the banks' hosts; nil is TCP.
+type dialer = func(ctx context.Context, bank si.Bank, addr string) (banklink.Conn, error)
+
 const (
 	rcb si.Bank = 1
 	ccb si.Bank = 3
@@ -189,7 +194,13 @@ const (
 
 func newWorld(t *testing.T, change func(*profile.Profile)) *world {
 	t.Helper()
-	w := &world{t: t, book: newBook(), hsm: &linktest.HSM{}, banks: map[si.Bank]*linktest.Bank{}, log: &safeBuffer{}}
+	return newWorldOn(t, nil, change)
+}
+
+// newWorldOn is newWorld with connections of the test's own.
+func newWorldOn(t *testing.T, dial dialer, change func(*profile.Profile)) *world {
+	t.Helper()
+	w := &world{t: t, dial: dial, book: newBook(), hsm: &linktest.HSM{}, banks: map[si.Bank]*linktest.Bank{}, log: &safeBuffer{}}
 	for _, code := range []string{"rcb", "ccb"} {
 		p, err := profile.LoadFS(os.DirFS("../data/banks"), code)
 		if err != nil {
@@ -228,7 +239,7 @@ func (w *world) start() {
 	}
 	h, err := New(Config{
 		Ledger: w.book, HSM: w.hsm, Profiles: w.profs, Addrs: addrs, Log: zerolog.New(w.log), Wait: 10 * time.Second,
-		NotWritten: func(err error) bool { return !errors.Is(err, errDown) },
+		NotWritten: func(err error) bool { return !errors.Is(err, errDown) }, Dial: w.dial,
 	})
 	if err != nil {
 		w.t.Fatal(err)

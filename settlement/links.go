@@ -50,7 +50,10 @@ func (s sink) event(ev *banklink.Event) engine.Event {
 		log.Info().Str("bank", code).Msg("the bank answers again and is open")
 		return engine.Breaker{Bank: s.bank}
 	case banklink.Cutover:
-		log.Info().Str("bank", code).Str("date", ev.Date.String()).Msg("the bank announces a settlement date")
+		log.Info().Str("bank", code).Stringer("date", ev.Date).Bool("end", ev.End).Bool("covered", ev.Covered).Msg("the bank announces a settlement date")
+		if f := s.h.cfg.Cutover; f != nil {
+			f(Cutover{Bank: s.bank, Link: ev.Link, Date: ev.Date, End: ev.End, Covered: ev.Covered})
+		}
 	case banklink.Alarm:
 		log.Error().Str("bank", code).Uint8("link", ev.Link).Err(ev.Err).Msg("link alarm")
 	}
@@ -73,6 +76,19 @@ func reply(r *banklink.Reply) engine.Reply {
 		MAC: mac, Mismatch: r.Mismatch, Resp: r.Resp, Amount: r.Amount, Auth: r.Auth, RRN: r.RRN, BankDate: r.Date, KeyGen: r.KeyGen,
 		Issuer: engine.IssuerData{ARC: r.Issuer.ARC, Auth: r.Issuer.Auth, Scripts: r.Issuer.Scripts},
 	}
+}
+
+// Cutover is what a bank's host announced about its settlement date, once for
+// each link that it was told on.
+type Cutover struct {
+	Bank si.Bank
+	Link uint8
+	Date si.BusinessDate
+	End  bool // the change is over (DE 70 202), else it begins (201)
+	// Covered tells that the message carried a good code over its date. Without
+	// it the announcement is a hint: the date of a payment comes with its own
+	// reply.
+	Covered bool
 }
 
 // LinkState is one link for the console and the metrics.

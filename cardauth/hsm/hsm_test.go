@@ -705,14 +705,14 @@ func TestProcessRefuses(t *testing.T) {
 		"missing": filepath.Join(dir, "none"), "open to others": write("a", "passphrase\n", 0o644),
 		"empty": write("b", "\n", 0o600), "too long": write("c", strings.Repeat("p", maxPassphrase+1), 0o600),
 	} {
-		if _, err := readPassphrase(path); err == nil {
+		if _, err := ReadSecretLine(path); err == nil {
 			t.Errorf("passphrase file that is %s was taken", name)
 		}
 	}
 	for content, want := range map[string]string{"pass phrase\nmore": "pass phrase", "no newline": "no newline", "dos\r\n": "dos"} {
-		got, err := readPassphrase(write("d", content, 0o600))
+		got, err := ReadSecretLine(write("d", content, 0o600))
 		if err != nil || string(got) != want {
-			t.Errorf("readPassphrase(%q) = %q, %v, want %q", content, got, err, want)
+			t.Errorf("ReadSecretLine(%q) = %q, %v, want %q", content, got, err, want)
 		}
 	}
 }

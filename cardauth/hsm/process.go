@@ -31,7 +31,7 @@ type ProcessConfig struct {
 	Limits softhsm.Limits
 }
 
-// maxPassphrase bounds the passphrase file.
+// maxPassphrase bounds a file with a secret line.
 const maxPassphrase = 1024
 
 // RunProcess is the HSM process: it shuts itself off from core dumps, debuggers
@@ -41,7 +41,7 @@ func RunProcess(ctx context.Context, c ProcessConfig, log func(string)) error {
 	if err := harden(log); err != nil {
 		return err
 	}
-	pass, err := readPassphrase(c.PassphraseFile)
+	pass, err := ReadSecretLine(c.PassphraseFile)
 	if err != nil {
 		return err
 	}
@@ -88,31 +88,34 @@ func Listen(path string, shared bool) (net.Listener, error) {
 	return l, nil
 }
 
-func readPassphrase(path string) ([]byte, error) {
+// ReadSecretLine reads the first line of a file that holds a secret: a passphrase,
+// or a part of a key. It refuses a file that others may read. The caller wipes
+// what it got.
+func ReadSecretLine(path string) ([]byte, error) {
 	f, err := os.Open(path) // #nosec G304 -- the operator names the file
 	if err != nil {
-		return nil, fmt.Errorf("hsm: passphrase file: %w", err)
+		return nil, fmt.Errorf("hsm: secret file: %w", err)
 	}
 	defer func() { _ = f.Close() }() // only read
 	info, err := f.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("hsm: passphrase file: %w", err)
+		return nil, fmt.Errorf("hsm: secret file: %w", err)
 	}
 	if info.Mode().Perm()&0o007 != 0 {
-		return nil, fmt.Errorf("hsm: passphrase file %s is open to others: chmod 600 it", path)
+		return nil, fmt.Errorf("hsm: secret file %s is open to others: chmod 600 it", path)
 	}
 	b, err := io.ReadAll(io.LimitReader(f, maxPassphrase+1))
 	if err != nil {
-		return nil, fmt.Errorf("hsm: passphrase file: %w", err)
+		return nil, fmt.Errorf("hsm: secret file: %w", err)
 	}
 	if len(b) > maxPassphrase {
 		clear(b)
-		return nil, fmt.Errorf("hsm: passphrase file %s is longer than %d bytes", path, maxPassphrase)
+		return nil, fmt.Errorf("hsm: secret file %s is longer than %d bytes", path, maxPassphrase)
 	}
 	line, _, _ := bytes.Cut(b, []byte("\n"))
 	line = bytes.TrimSuffix(line, []byte("\r"))
 	if len(line) == 0 {
-		return nil, fmt.Errorf("hsm: passphrase file %s has an empty first line", path)
+		return nil, fmt.Errorf("hsm: secret file %s has an empty first line", path)
 	}
 	return line, nil
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"path"
 	"strconv"
 	"strings"
 
@@ -45,6 +46,25 @@ func (u Usage) String() string {
 
 // ErrKeyForm is returned for a key whose name, usage or length do not go together.
 var ErrKeyForm = errors.New("softhsm: name, usage and length of the key do not go together")
+
+// UsageOf tells what a key is for by the form of its name: hash/id and the other
+// names that exist once, envelope/<year>, pii/<region>/<year>,
+// <bank>/tmk/<virtual terminal>, <bank>/kbpk, and terminal/<number>/tpk for a
+// terminal's PIN key of format 4. 0 is a name of no such form.
+func UsageOf(name string) Usage {
+	for _, f := range []struct {
+		pattern string
+		usage   Usage
+	}{
+		{NameHashID, HashID}, {NameHashCard, HashCard}, {NameHashNo, HashNo}, {NameHashPAN, HashPAN},
+		{"envelope/*", Envelope}, {"pii/*/*", Person}, {"*/tmk/*", Master}, {"*/kbpk", Protect}, {"terminal/*/tpk", PINAES},
+	} {
+		if ok, _ := path.Match(f.pattern, name); ok {
+			return f.usage
+		}
+	}
+	return 0
+}
 
 // Names of the keys that exist once.
 const (

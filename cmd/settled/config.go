@@ -53,8 +53,15 @@ type Config struct {
 	// preference, by profile code. A bank without an address is not linked.
 	Banks map[string][]string `yaml:"banks"`
 
+	// BankTLS are the banks whose hosts are reached by TLS, by profile code; the
+	// others by plain TCP, which needs a private line.
+	BankTLS map[string]BankTLS `yaml:"bank_tls"`
+
 	// Counters are the addresses at which each bank reaches our ISO 8583 server.
 	Counters map[string]string `yaml:"counters"`
+
+	// CounterTLS are the banks whose counters reach us by TLS, by profile code.
+	CounterTLS map[string]CounterTLS `yaml:"counter_tls"`
 
 	// Operator is the Unix socket for shebaoctl, mode 0600.
 	Operator struct {
@@ -263,6 +270,7 @@ func (c *Config) checkAddresses(m *mistakes) {
 			m.address("banks."+code, a)
 		}
 	}
+	c.checkBankTLS(m)
 }
 
 // checkDemo holds what belongs to demonstrations and tests alone.

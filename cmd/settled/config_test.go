@@ -106,6 +106,11 @@ func TestConfigMistakes(t *testing.T) {
 		{"  free_space_mib: 1024", "  free_space: 1024", "field free_space not found"},
 		{"  reply_ms: 0\n  rev", "  reply: 0\n  rev", "field reply not found"},
 		{"log_level: info", "log_level: loud", `log_level: "loud"`},
+		{"    server_name: host.ccb.example\n", "", "bank_tls.ccb.server_name is missing"},
+		{"    key: /etc/shebao/pki/hub-at-ccb.key\n", "", "bank_tls.ccb: cert and key belong together"},
+		{"bank_tls:\n  ccb:", "bank_tls:\n  boc:", "bank_tls.boc: the bank is not in banks"},
+		{"    client_ca: /etc/shebao/pki/ccb-counters-ca.pem\n", "", "counter_tls.ccb.client_ca is missing"},
+		{"counter_tls:\n  ccb:", "counter_tls:\n  boc:", "counter_tls.boc: the bank is not in counters"},
 		{"log_level: info", "log_level: debug", ""},
 		{"log_level: info", "log_level: info\n---\ndemo: true", "more follows"},
 

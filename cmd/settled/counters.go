@@ -39,6 +39,9 @@ func (p *program) startCounters(context.Context) error {
 		if err != nil {
 			return fmt.Errorf("counters.%s: %w", code, err)
 		}
+		if l, err = p.cfg.counterListener(code, l); err != nil {
+			return err
+		}
 		p.counters[code] = s
 		ended := make(chan struct{})
 		go func() {

@@ -38,12 +38,13 @@ func run(ctx context.Context, args []string, out, logTo io.Writer) error {
 	check := fs.Bool("check-config", false, "check the node file and stop")
 	show := fs.Bool("print-config", false, "print the node file as it is understood and stop")
 	version := fs.Bool("version", false, "print the version and stop")
-	keys := fs.Bool("hsm", false, "be the HSM process: -config is then its own file")
+	keys := fs.Bool("hsm", false, "be the HSM process: -config is then its own file; `keys` behind the flags works on its key store")
 	switch err := fs.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return nil // the usage was printed
 	case err != nil:
 		return err
+	case *keys && fs.NArg() > 0 && fs.Arg(0) == "keys":
 	case fs.NArg() > 0:
 		return fmt.Errorf("%q is no flag; the node file is named by -config", fs.Arg(0))
 	case *version:
@@ -54,6 +55,9 @@ func run(ctx context.Context, args []string, out, logTo io.Writer) error {
 		cfg, err := loadHSMConfig(*path)
 		if err != nil || *check || *show {
 			return shown(err, out, *path, *show, cfg)
+		}
+		if fs.NArg() > 0 {
+			return workKeys(&cfg, fs.Args()[1:], out)
 		}
 		return runHSM(ctx, &cfg, logTo)
 	}

@@ -154,9 +154,13 @@ func (p *program) startHub(ctx context.Context) error {
 		p.log.Warn().Msg("the ledger holds no bank profile: put them with `shebaoctl config put` and start this node again")
 		return nil
 	}
+	dial, err := p.cfg.bankDial(p.dir.number)
+	if err != nil {
+		return err
+	}
 	hub, err := settlement.New(settlement.Config{
 		Ledger: p.node, HSM: p.hsm, Profiles: banks, Addrs: addrs, Log: p.log, Wait: p.cfg.TerminalWait() - 5*time.Second,
-		NotWritten: notWritten,
+		NotWritten: notWritten, Dial: dial,
 	})
 	if err != nil {
 		return err

@@ -21,6 +21,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/shebao-pay/shebao/ledger/assess"
+	"github.com/shebao-pay/shebao/settlement/bankmsg"
 	"github.com/shebao-pay/shebao/settlement/operator"
 	"github.com/shebao-pay/shebao/settlement/operator/sheet"
 	"github.com/shebao-pay/shebao/settlement/profile"
@@ -140,6 +141,9 @@ func configBody(kind, path string) ([]byte, error) {
 		}
 		return b, nil
 	}
+	if err := checkProfile(io.Discard, path); err != nil {
+		return nil, err
+	}
 	spec, rules, err := profileFiles(path)
 	if err != nil {
 		return nil, err
@@ -167,6 +171,10 @@ func checkProfile(w io.Writer, dir string) error {
 	p, err := profile.Load(spec, rules)
 	if err != nil {
 		return err
+	}
+	// What loads must also compile: the node does nothing else at its start.
+	if _, err := bankmsg.Compile(p); err != nil {
+		return fmt.Errorf("%s/%s: %w", dir, profile.RulesName, err)
 	}
 	_, err = fmt.Fprintf(w, "%s: profile %s of bank %s (%d) is sound, hash %x\n", dir, p.Version, p.Code, p.Number, p.Hash[:8])
 	return err

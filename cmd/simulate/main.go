@@ -5,6 +5,9 @@
 //	simulate play        one citizen pays two dues, without a browser
 //	simulate load        many payments, counted and checked
 //	simulate residents   fictional persons as import files
+//	simulate bankhost    one bank's host, for its engineers
+//	simulate counter     one bank's counter at our server, for its engineers
+//	simulate kiosk       one citizen paying by card at a hub, without a kiosk
 //	simulate world       days of the whole system on virtual time, with every invariant checked
 //
 // Everything it stands for is outside shebao: hardware, banks, people. The
@@ -56,6 +59,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(demoCommand(), playCommand(), loadCommand(), residentsCommand(), worldCommand())
+	root.AddCommand(demoCommand(), playCommand(), loadCommand(), residentsCommand(), worldCommand(),
+		bankhostCommand(), counterCommand(), kioskCommand())
 	return root.ExecuteContext(ctx)
 }

@@ -20,7 +20,12 @@ func TestMain(m *testing.M) {
 // TestScript runs the sessions of testdata/script: what a newcomer types and
 // reads.
 func TestScript(t *testing.T) {
+	data, err := filepath.Abs(filepath.Join("..", "..", "data"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
+		Setup:               func(e *testscript.Env) error { e.Setenv("DATA", data); return nil },
 		Dir:                 filepath.Join("testdata", "script"),
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,

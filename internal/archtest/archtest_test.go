@@ -131,6 +131,7 @@ func TestPlantedImports(t *testing.T) {
 		{"cmd/settled/x.go", "cardauth/softhsm", ""},
 		{"si/x.go", "internal/vectors", "tooling and vectors are for tests"},
 		{"settlement/banklink/x.go", "settlement/banklink/linktest", "a bank for tests"},
+		{"settlement/bankmsg/x.go", "settlement/msgtest", "messages for tests"},
 		{"settlement/bankmsg/x.go", "si/ledgerapi/wire", "belongs to the ledger"},
 		{"extras/x.go", "si", "is in no zone"},
 	} {

@@ -68,6 +68,7 @@ var siblings = map[string][]string{
 	"settlement/engine":            {"settlement/bankmsg", "settlement/day", "settlement/profile"},
 	"settlement/banklink":          {"settlement/bankmsg", "settlement/profile"},
 	"settlement/banklink/linktest": {"settlement/bankmsg", "settlement/profile"},
+	"settlement/msgtest":           {"settlement/bankmsg", "settlement/profile"},
 	"settlement/acceptor":          {"settlement/bankmsg", "settlement/profile"},
 	"settlement/termsrv":           {"settlement/engine"},
 	"settlement/operator":          {"settlement/operator/sheet"},
@@ -96,6 +97,7 @@ var onlyIn = []struct {
 	{"cardauth/softhsm", "keys and clear PINs stay inside the HSM process; the stage makes the demo's keys",
 		[]string{"cardauth/hsm", "cmd/settled", "simulators/stage"}, []string{"cardauth/...", "simulators/...", "cmd/..."}},
 	{"settlement/banklink/linktest", "a bank for tests", nil, []string{"settlement/..."}},
+	{"settlement/msgtest", "messages for tests", nil, []string{"settlement/...", "simulators/..."}},
 	{"si/ledgerapi/wire", "the byte form of records belongs to the ledger",
 		[]string{"si/ledgerapi", "ledger/core"}, []string{"si/...", "ledger/..."}},
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"os"
+	"syscall"
 	"testing"
 	"time"
 
@@ -27,9 +28,21 @@ func (c *counter) Deliver(ev Event) {
 	}
 }
 
+// cpu is the time that this process has used.
+func cpu(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 // BenchmarkDebits sends debits over one connection, 400 under way, to the bank
 // of linktest in the same process: coding, codes of the stand-in HSM, matching
-// and the bank's own work share the machine.
+// and the bank's own work share the machine. Each debit is two frames, one each
+// way. Bar: 60,000 frames/s on two cores; frames/cpu-s is what one core does when
+// others use the machine as well.
 func BenchmarkDebits(b *testing.B) {
 	p, err := profile.LoadFS(os.DirFS("../../data/banks"), "ccb")
 	if err != nil {
@@ -63,6 +76,7 @@ func BenchmarkDebits(b *testing.B) {
 		c.tokens <- struct{}{}
 	}
 	n := uint32(0)
+	spent := cpu(b)
 	for b.Loop() {
 		<-c.tokens
 		n = n%899_999 + 1
@@ -79,5 +93,7 @@ func BenchmarkDebits(b *testing.B) {
 		b.Fatal("no debit was answered")
 	}
 	b.ReportMetric(float64(k.Replies)/b.Elapsed().Seconds(), "replies/s")
+	b.ReportMetric(2*float64(k.Replies)/b.Elapsed().Seconds(), "frames/s")
+	b.ReportMetric(2*float64(k.Replies)/(cpu(b)-spent).Seconds(), "frames/cpu-s")
 	b.ReportMetric(float64(k.Sent)/float64(k.Writes), "frames/write")
 }

@@ -474,7 +474,7 @@ func (c *conn) settle(a *arrived) {
 	}
 	if !money {
 		if good && (a.matched || !a.inbound.Reply) {
-			n := &netIn{msg: a.msg, inbound: a.inbound}
+			n := &netIn{msg: a.msg, inbound: a.inbound, mac: mac}
 			n.inbound.MACIn = nil
 			c.tell(input{net: n})
 		}

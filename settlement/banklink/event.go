@@ -78,7 +78,7 @@ const (
 	Stray                              // a reply to nothing under way
 	BreakerOpen                        // the bank is closed to new payments
 	BreakerClosed                      // and open again
-	Cutover                            // the bank announces a settlement date
+	Cutover                            // the bank announces a settlement date: Date, End and Covered say it
 	Alarm                              // Err says what an operator must look at
 )
 
@@ -110,6 +110,11 @@ type Event struct {
 	Reply Reply
 	Date  si.BusinessDate // Cutover
 	Err   error           // Alarm, NotSent
+	// Of a Cutover. End is false for the announcement that the date begins (201)
+	// and true for the one that the change is over (202). Covered tells that a
+	// good code of this link's keys stood over the date: an announcement without
+	// one is anybody's word, to be looked at and not to be acted on.
+	End, Covered bool
 }
 
 // Reply is a bank's reply as far as the link judges it.

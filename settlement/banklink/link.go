@@ -38,6 +38,8 @@ var (
 	errKeyChanged = errors.New("banklink: the PIN key changed before the request was written")
 	errClosed     = errors.New("banklink: the link went down before the request was written")
 	errLate       = errors.New("banklink: the send deadline passed")
+
+	errCutoverDate = errors.New("banklink: the bank announces a settlement date more than two days from ours; it was refused: compare the clocks with the bank")
 )
 
 // Link is one link: the shell around a session.
@@ -92,6 +94,7 @@ type input struct {
 type netIn struct {
 	msg     bankmsg.Message
 	inbound bankmsg.Inbound
+	mac     MACState
 }
 
 // netOut is such a message on its way out.

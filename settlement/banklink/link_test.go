@@ -85,6 +85,15 @@ func (e *ear) wait(t *testing.T, k EventKind) Event {
 	}
 }
 
+// take empties the list.
+func (e *ear) take() []Event {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	list := e.list
+	e.list = nil
+	return list
+}
+
 func (e *ear) count(k EventKind) (n int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -111,6 +120,12 @@ type line struct {
 
 func newLine(t *testing.T, code string, change func(*profile.Profile)) *line {
 	t.Helper()
+	return newLineOn(t, code, change, nil)
+}
+
+// newLineOn is newLine with connections of the test's own.
+func newLineOn(t *testing.T, code string, change func(*profile.Profile), dial func(context.Context, string) (net.Conn, error)) *line {
+	t.Helper()
 	p := testProfile(t, code)
 	q := *p
 	q.Timers.ReconnectMin, q.Timers.ReconnectMost = time.Millisecond, 20*time.Millisecond
@@ -126,7 +141,7 @@ func newLine(t *testing.T, code string, change func(*profile.Profile)) *line {
 		t.Fatal(err)
 	}
 	l := &line{t: t, bank: bank, hsm: &linktest.HSM{}, ear: newEar(), prof: &q, day: de7(time.Now())}
-	l.pool, err = New(Config{Codec: codec, Addrs: []string{bank.Addr}, HSM: l.hsm, Sink: l.ear, Rand: func() uint64 { return 1 }})
+	l.pool, err = New(Config{Codec: codec, Addrs: []string{bank.Addr}, HSM: l.hsm, Sink: l.ear, Rand: func() uint64 { return 1 }, Dial: dial})
 	if err != nil {
 		t.Fatal(err)
 	}

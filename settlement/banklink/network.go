@@ -121,20 +121,24 @@ func (l *Link) keyDelivered(ctx context.Context, n *netIn) {
 	}
 }
 
+// cutoverEnd is DE 70 of the announcement that the change of date is over.
+const cutoverEnd = "202"
+
 // cutover acknowledges the bank's announcement of a settlement date and tells
-// the owner; the date of a payment comes with its own reply.
+// the owner; the date of a payment comes with its own reply. A date that is not
+// near ours is answered 30 and goes no further.
 func (l *Link) cutover(n *netIn) {
-	l.answer(n, "00")
-	ev := Event{Kind: Cutover, Link: l.n}
-	if f := n.msg.Field(15); len(f) == 4 {
-		today := si.DateOf(l.pool.now())
-		for d := today - 2; d <= today+2; d++ {
-			if d.Time().Format("0102") == string(f) {
-				ev.Date = d
-			}
-		}
+	date, ok := bankmsg.AnnouncedDate(&n.msg, si.DateOf(l.pool.now()))
+	if !ok {
+		l.answer(n, "30")
+		l.alarm(errCutoverDate)
+		return
 	}
-	l.pool.deliver(ev)
+	l.answer(n, "00")
+	l.pool.deliver(Event{
+		Kind: Cutover, Link: l.n, Date: date, End: string(n.msg.Field(70)) == cutoverEnd,
+		Covered: n.mac == MACGood && l.codec.Covered(profile.CutoverFrom, 15),
+	})
 }
 
 // answer answers a request of the bank: every field of the reply's list that

@@ -81,7 +81,9 @@ func (f *fixedValue) is(m *Message) bool {
 	return string(m.arena[at:int(at)+n]) == f.value
 }
 
-// Compile makes the codec of a profile that profile.Load accepted.
+// Compile makes the codec of a profile that profile.Load accepted, and makes each
+// message that we send once: a profile that could not is refused here and not at
+// the first payment.
 func Compile(p *profile.Profile) (*Codec, error) {
 	c := &Codec{p: p, most: uint64(p.Limits.MaxAmount), limit: fmt.Sprintf("%012d", p.Limits.MaxAmount)}
 	for de, f := range p.Fields {
@@ -106,6 +108,9 @@ func Compile(p *profile.Profile) (*Codec, error) {
 			c.rules[k][i] = cr
 			c.byType[cr.mti>>4&0xFF] = append(c.byType[cr.mti>>4&0xFF], cr)
 		}
+	}
+	if err := c.rehearse(); err != nil {
+		return nil, fmt.Errorf("bankmsg: profile %s: %w", p.Code, err)
 	}
 	return c, nil
 }

@@ -55,7 +55,10 @@ func (c *Codec) Decode(frame []byte, m *Message, in *Inbound) error {
 	if c.p.MACScope == profile.MACFull {
 		in.MACIn = body[:len(body)-8]
 	} else {
-		in.text = c.selectedText(in.text, m, r.kind)
+		text, small := c.selectedText(in.text, m, r.kind)
+		if in.text = text; small != 0 {
+			return refuse(small, whySmall)
+		}
 		in.MACIn = in.text
 	}
 	return nil

@@ -82,7 +82,11 @@ func (c *Codec) encode(f *Frame, k profile.Kind, reply bool, m *Message, routing
 		if c.p.MACScope == profile.MACFull {
 			f.MACIn = f.Wire[c.bodyAt():f.macAt]
 		} else {
-			f.text = c.selectedText(f.text[:0], m, k)
+			text, small := c.selectedText(f.text[:0], m, k)
+			if f.text = text; small != 0 {
+				f.Wire, f.macAt = buf[:0], 0
+				return refuse(small, whySmall)
+			}
 			f.MACIn = f.text
 		}
 	}

@@ -62,6 +62,7 @@ const (
 	whySecondBitmap
 	whyEmptyBitmap
 	whyThirdBitmap
+	whySmall
 )
 
 var reasons = [...]string{"", "cut short", "length out of range", "length is not digits", "not digits",
@@ -70,7 +71,8 @@ var reasons = [...]string{"", "cut short", "length out of range", "length is not
 	"over the limit of the profile", "not defined by the profile", "does not belong in this message",
 	"missing", "not the value that the profile fixes", "missing from an approval", "message too large",
 	"no message of the profile from this side", "bytes left over after the last field",
-	"a second bitmap, where 64 fields are all there are", "an empty second bitmap", "a third bitmap"}
+	"a second bitmap, where 64 fields are all there are", "an empty second bitmap", "a third bitmap",
+	"a small letter, which the code does not tell from its capital"}
 
 // HeaderError is a CUPS header that was refused: ours by the peer, or the
 // peer's by us.

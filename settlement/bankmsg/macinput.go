@@ -24,9 +24,9 @@ func selectedFields(k profile.Kind) []int {
 
 // selectedText appends the text that the code of the selected scope is made
 // over: each listed field that is present, variable ones with the digits of
-// their length, joined by one space, in capitals.
-func (c *Codec) selectedText(dst []byte, m *Message, k profile.Kind) []byte {
-	at := len(dst)
+// their length, joined by one space, in capitals. A small letter in one of them
+// is refused: the code could not tell it from its capital. de is then the field.
+func (c *Codec) selectedText(dst []byte, m *Message, k profile.Kind) (text []byte, de int) {
 	for _, de := range selectedFields(k) {
 		if de == 1 {
 			dst = appendMTI(dst, m.mti)
@@ -44,12 +44,19 @@ func (c *Codec) selectedText(dst []byte, m *Message, k profile.Kind) []byte {
 			var digits [3]byte
 			dst = append(dst, digits[:e.putLength(digits[:], len(v))]...)
 		}
+		if hasSmall(v) {
+			return dst, de
+		}
 		dst = append(dst, v...)
 	}
-	for i, b := range dst[at:] {
+	return dst, 0
+}
+
+func hasSmall(v []byte) bool {
+	for _, b := range v {
 		if b >= 'a' && b <= 'z' {
-			dst[at+i] = b - 'a' + 'A'
+			return true
 		}
 	}
-	return dst
+	return false
 }

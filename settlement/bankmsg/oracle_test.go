@@ -179,9 +179,9 @@ func (c *Codec) sampleValue(r *rand.Rand, ru *rule, de int) []byte {
 	case profile.ICC:
 		return []byte("\x9f\x26\x08\x00\x11\x22\x33\x44\x55\x66\x77\x95\x05\x00\x00\x00\x00\x00\x72\x05\x86\x03\x84\x24\x00\x72\x02\x86\x00")
 	case profile.Alphanumeric:
-		return append([]byte("Ab3"), digits(max(0, n-3))...)[:n]
+		return append([]byte("AB3"), digits(max(0, n-3))...)[:n]
 	case profile.Printable:
-		return append([]byte("x ~!"), digits(max(0, n-4))...)[:n]
+		return append([]byte("X ~!"), digits(max(0, n-4))...)[:n]
 	}
 	b := make([]byte, n)
 	for i := range b {

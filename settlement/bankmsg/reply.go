@@ -119,6 +119,13 @@ func (c *Codec) SettleDate(m *Message, in *Inbound, today si.BusinessDate) (date
 	return d, 1
 }
 
+// AnnouncedDate reads the date that a cutover message announces, within two days
+// of today; false when it is none. Whether the code covers it is the caller's to
+// ask.
+func AnnouncedDate(m *Message, today si.BusinessDate) (si.BusinessDate, bool) {
+	return nearDate(m.Field(15), today, maxDateDrift)
+}
+
 // nearDate finds the day MMDD within drift days of today, from today outwards.
 func nearDate(mmdd []byte, today si.BusinessDate, drift int) (si.BusinessDate, bool) {
 	if len(mmdd) != 4 || !allOf(mmdd, isDigit) {

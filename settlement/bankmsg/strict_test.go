@@ -324,6 +324,37 @@ func TestMutations(t *testing.T) {
 	}
 }
 
+// TestSmallLetters refuses under the selected scope a small letter in a field
+// that the code covers: the code is made over capitals and could not tell.
+func TestSmallLetters(t *testing.T) {
+	c := demoCodec(t, "boc")
+	m := new(Message)
+	rule := c.rule(profile.Debit, true)
+	for _, small := range []bool{false, true} {
+		c.sample(newRand(3), profile.Debit, true, m)
+		m.SetString(38, "AB12C3")
+		if small {
+			m.SetString(38, "AB12c3")
+		}
+		var f Frame
+		err := c.Encode(&f, profile.Debit, true, m)
+		var fe *FieldError
+		if small != (errors.As(err, &fe) && fe.DE == 38) {
+			t.Errorf("Encode, small letter %v: got %v", small, err)
+		}
+	}
+	c.sample(newRand(3), profile.Debit, true, m)
+	m.SetString(38, "AB12C3")
+	var f Frame
+	if err := c.Encode(&f, rule.kind, true, m); err != nil {
+		t.Fatal(err)
+	}
+	at, _ := place(t, c, f.Wire, 38)
+	bad := slices.Clone(f.Wire)
+	bad[at] |= 0x20
+	refused(t, c, bad, 38, "a small letter under the code")
+}
+
 // TestErrorsHoldNoValue: no error text of a broken payment has its PAN, its
 // track or its PIN block.
 func TestErrorsHoldNoValue(t *testing.T) {

@@ -131,6 +131,11 @@ func (c *checker) codes(r *rulesFile) {
 	}
 }
 
+// isoLengths are the lengths of the fields that we fill or read, fixed or largest,
+// in digits or characters (ISO 8583:1987, 4.4). Others are the bank's.
+var isoLengths = map[int]int{2: 19, 3: 6, 4: 12, 7: 10, 11: 6, 12: 6, 13: 4, 14: 4, 15: 4, 22: 3, 23: 3, 25: 2, 26: 2, 32: 11, 33: 11,
+	35: 37, 37: 12, 38: 6, 39: 2, 41: 8, 42: 15, 49: 3, 53: 16, 70: 3, 90: 42}
+
 var encodings = map[string]Encoding{"ASCII": ASCII, "BCD": BCD, "LBCD": LBCD, "Binary": Binary}
 
 // prefixes are the library's names of length fields: digits and whether BCD.
@@ -180,6 +185,9 @@ func (c *checker) fields(s *specFile) {
 			c.badSpec(at+".type", "must be String or Binary: a Numeric loses its leading zeros")
 		case (f.Type == "Binary") != (enc == Binary):
 			c.badSpec(at+".type", "Binary and the encoding Binary go together")
+		}
+		if want := isoLengths[de]; want != 0 && f.Length != want {
+			c.badSpec(at+".length", "must be %d: ISO 8583:1987 has no other for field %d, and our messages are made for it", want, de)
 		}
 		c.p.Fields[de] = Field{Name: f.Description, Encoding: enc, LengthDigits: pre.digits, LengthBCD: pre.bcd, Length: f.Length}
 	}

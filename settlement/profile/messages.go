@@ -71,8 +71,11 @@ func (c *checker) message(k Kind, reply bool, m *messageFile) MessageRule {
 		c.bad(at+".mti", "must be four digits")
 		return MessageRule{}
 	}
-	if r.Repeat != "" && (len(r.Repeat) != 4 || !allDigits(r.Repeat)) {
-		c.bad(at+".repeat", "must be four digits")
+	if r.MTI[0] != '0' {
+		c.bad(at+".mti", "must begin with 0, ISO 8583:1987")
+	}
+	if r.Repeat != "" && (len(r.Repeat) != 4 || !allDigits(r.Repeat) || r.Repeat[:3] != r.MTI[:3]) {
+		c.bad(at+".repeat", "must be four digits and differ from mti in the last one only")
 	}
 	seen := map[int]bool{}
 	for _, part := range []struct {

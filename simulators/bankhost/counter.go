@@ -31,6 +31,9 @@ type CounterConfig struct {
 	Teller  string // empty takes T0001
 	Clock   func() time.Time
 	Rand    io.Reader
+	// First is the trace number before the first one; a counter that is started
+	// again must not repeat those of the same second.
+	First int
 	// Timeout is the wait for one answer; 0 takes 10 s.
 	Timeout time.Duration
 }
@@ -105,7 +108,7 @@ func DialCounter(ctx context.Context, cfg CounterConfig) (*Counter, error) {
 	if cfg.TLS != nil {
 		nc = tls.Client(nc, cfg.TLS)
 	}
-	c := &Counter{cfg: cfg, w: w, c: nc}
+	c := &Counter{cfg: cfg, w: w, c: nc, seq: cfg.First}
 	if err := c.SignOn(); err != nil {
 		_ = nc.Close()
 		return nil, err

@@ -47,9 +47,32 @@ func makeMAC(alg hsmapi.MACAlg, key, text []byte) (code [8]byte, err error) {
 		}
 		copy(code[:], cmac(b, text))
 		return code, nil
-	default: // no demo profile asks for it
-		return code, fmt.Errorf("bankhost: no code of kind %d", alg)
+	case hsmapi.MACSM4POS:
+		return sm4POS(key, text)
 	}
+	return code, fmt.Errorf("bankhost: no code of kind %d", alg)
+}
+
+// sm4POS folds the text into one block of 16, and enciphers its 32 hexadecimal
+// characters in two steps.
+func sm4POS(key, text []byte) (code [8]byte, err error) {
+	b, err := sm4.NewCipher(key)
+	if err != nil {
+		return code, errKey
+	}
+	var x [16]byte
+	for i, c := range text {
+		x[i%16] ^= c
+	}
+	chars := strings.ToUpper(hex.EncodeToString(x[:]))
+	t := []byte(chars[:16])
+	b.Encrypt(t, t)
+	for i := range t {
+		t[i] ^= chars[16+i]
+	}
+	b.Encrypt(t, t)
+	copy(code[:], t)
+	return code, nil
 }
 
 // cupECB folds the text into one block, and enciphers its sixteen hexadecimal

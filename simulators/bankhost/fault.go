@@ -1,6 +1,7 @@
 package bankhost
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/shebao-pay/shebao/settlement/profile"
@@ -87,4 +88,21 @@ func (h *Host) fault(k profile.Kind) Fault {
 		}
 	}
 	return None
+}
+
+// FaultNames are the names that NamedFault knows, sorted.
+var FaultNames = []string{"close-before", "close-on-reply", "decline", "drop-reply", "drop-request", "duplicate", "late-reply", "no-mac", "wrong-amount", "wrong-mac"}
+
+// NamedFault finds a fault by the name that a person types: a decline is 51, a
+// late reply comes after d.
+func NamedFault(name string, d time.Duration) (Fault, error) {
+	f, ok := map[string]Fault{
+		"close-before": CloseBefore, "close-on-reply": CloseOnReply, "decline": Decline("51"), "drop-reply": DropReply,
+		"drop-request": DropRequest, "duplicate": Duplicate, "late-reply": LateReply(d), "no-mac": NoMAC,
+		"wrong-amount": WrongField(4), "wrong-mac": WrongMAC,
+	}[name]
+	if !ok {
+		return None, fmt.Errorf("bankhost: no fault %q; there are %v", name, FaultNames)
+	}
+	return f, nil
 }

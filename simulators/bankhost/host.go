@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -46,6 +48,21 @@ type Config struct {
 	StateFile string
 	// Script says which fault the nth request (from 1) of a kind meets.
 	Script func(n int, k profile.Kind) Fault
+	// Watch, if set, hears of each request after the host has dealt with it. It
+	// must not call the host back.
+	Watch func(Seen)
+}
+
+// Seen is one request that the host has dealt with, as an engineer wants to read
+// it. It holds no PAN and no key.
+type Seen struct {
+	Kind    profile.Kind
+	MTI     string
+	STAN    string
+	Amount  si.Fen // of a debit or reversal
+	Code    string // DE 39 of the answer, empty if none was made
+	GoodMAC bool   // the request's code was good
+	Fault   bool   // a fault was played
 }
 
 // Host serves one bank.
@@ -247,6 +264,7 @@ func (h *Host) handle(c *conn, m *message) bool {
 		return false
 	}
 	reply, key := h.answer(c, k, m, r, f)
+	h.watched(c, k, m, reply, f)
 	h.mu.Unlock()
 	if reply == nil || f.act == actDropReply {
 		return true
@@ -279,6 +297,21 @@ func (h *Host) handle(c *conn, m *message) bool {
 		h.deliverKey(c, m.fields[53] != "" && m.fields[53][0] == '1')
 	}
 	return true
+}
+
+// watched tells whoever watches of a request. Called with h.mu held.
+func (h *Host) watched(c *conn, k profile.Kind, m, reply *message, f Fault) {
+	if h.cfg.Watch == nil {
+		return
+	}
+	s := Seen{Kind: k, MTI: m.mti, STAN: m.fields[11], GoodMAC: h.goodCode(h.sessionOf(c, m), m) != nil, Fault: f != None}
+	if v, err := strconv.ParseInt(m.fields[4], 10, 64); err == nil {
+		s.Amount = si.Fen(v)
+	}
+	if reply != nil {
+		s.Code = reply.fields[39]
+	}
+	h.cfg.Watch(s)
 }
 
 // later does something after a while, unless the host is closed before.
@@ -328,13 +361,12 @@ func (h *Host) kind(m *message) (profile.Kind, *profile.MessageRule) {
 
 // carriesCode tells whether replies of a kind have a code.
 func (h *Host) carriesCode(k profile.Kind) bool {
-	r := &h.cfg.Profile.Rules[k].Reply
-	for _, de := range append(append([]int(nil), r.Mandatory...), r.Optional...) {
-		if de == h.cfg.Profile.MACField {
-			return true
-		}
-	}
-	return false
+	return lists(&h.cfg.Profile.Rules[k].Reply, h.cfg.Profile.MACField)
+}
+
+// lists tells whether a message may have the element.
+func lists(r *profile.MessageRule, de int) bool {
+	return slices.Contains(r.Mandatory, de) || slices.Contains(r.Optional, de)
 }
 
 // sessionOf gives the keys that a message is under. Called with h.mu held.

@@ -155,7 +155,13 @@ func (h *Host) Cutover() si.BusinessDate {
 		m := h.ownMessage(profile.CutoverFrom)
 		h.mu.Unlock()
 		m.fields[15] = date.Compact()[4:]
-		if body, err := h.w.codedBody(m, nil, false); err == nil {
+		var key []byte
+		h.mu.Lock()
+		if r := &h.cfg.Profile.Rules[profile.CutoverFrom].Request; lists(r, h.cfg.Profile.MACField) && len(c.keys.mac) > 0 {
+			key = c.keys.mac[0]
+		}
+		h.mu.Unlock()
+		if body, err := h.w.codedBody(m, key, false); err == nil {
 			h.send(c, h.w.frame(body, nil))
 		}
 	}

@@ -115,8 +115,16 @@ var scenes = []scene{
 
 // untyped are commands of the pages that are not typed here, and why.
 var untyped = map[string]string{
-	"bin/simulate demo":                   "make run types it: demoPages sees it",
-	"make test":                           "runs this",
+	"bin/simulate demo": "make run types it: demoPages sees it",
+	"make test":         "runs this",
+	"simulate bankhost": "TestFifthBank of cmd/simulate types it",
+	"simulate counter":  "TestFifthBank of cmd/simulate types it",
+	"simulate kiosk":    "TestFifthBank of cmd/simulate types it",
+	"simulate bankhost --profile DIR --keys FILE":                           "TestFifthBank of cmd/simulate types it",
+	"simulate counter VERB --profile DIR --keys FILE --addr HOST:PORT":      "TestFifthBank of cmd/simulate types it",
+	"settled -hsm -config hsm.yaml keys create":                             "TestFifthBank of cmd/simulate types it",
+	"settled -hsm -config hsm.yaml keys add ccb/kbpk part-a.txt part-b.txt": "TestFifthBank of cmd/simulate types it for its own bank",
+	"go test -bench Debits ./settlement/banklink":                           "measures; its numbers are the reader's machine's",
 	"make test-long":                      "an hour; its targets run as tests, with their seeds",
 	"make lint":                           "builds its tools; .ci/run types it",
 	"make e2e":                            "a part of what make test runs",

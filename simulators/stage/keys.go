@@ -119,7 +119,7 @@ func (k *keyBook) seal(dir string) error {
 	}
 	defer func() { _ = s.Close() }() // only wipes
 	for name, text := range k.Named {
-		if err := s.AddKey(name, usageOf(name), unhex(text)); err != nil {
+		if err := s.AddKey(name, softhsm.UsageOf(name), unhex(text)); err != nil {
 			return fmt.Errorf("stage: %w", err)
 		}
 	}
@@ -127,32 +127,6 @@ func (k *keyBook) seal(dir string) error {
 		return fmt.Errorf("stage: %w", err)
 	}
 	return nil
-}
-
-// usageOf tells what a key of the book is for by the form of its name.
-func usageOf(name string) softhsm.Usage {
-	switch name {
-	case softhsm.NameHashID:
-		return softhsm.HashID
-	case softhsm.NameHashCard:
-		return softhsm.HashCard
-	case softhsm.NameHashNo:
-		return softhsm.HashNo
-	case softhsm.NameHashPAN:
-		return softhsm.HashPAN
-	}
-	for _, f := range []struct {
-		pattern string
-		usage   softhsm.Usage
-	}{
-		{"envelope/*", softhsm.Envelope}, {"pii/*/*", softhsm.Person}, {"*/tmk/*", softhsm.Master}, {"*/kbpk", softhsm.Protect},
-		{"terminal/*/tpk", softhsm.PINAES},
-	} {
-		if ok, _ := filepath.Match(f.pattern, name); ok {
-			return f.usage
-		}
-	}
-	return 0 // AddKey refuses it by name
 }
 
 // unhex decodes what this package has encoded.

@@ -37,11 +37,12 @@ type Bank struct {
 	script  func(k profile.Kind, m *bankmsg.Message) Fault
 	debits  map[string]*entry
 	seen    map[profile.Kind]int
-	fields  map[profile.Kind]map[int]string // of the last request of a kind
+	last    map[profile.Kind]*bankmsg.Message // request of a kind
 	batch   uint32
 	keySeed int
 	badKeys bool
-	strange int // answers to key deliveries under no key of their connection
+	fixed   bool // every key block is the same
+	strange int  // answers to key deliveries under no key of their connection
 	closed  bool
 	stan    uint32
 }
@@ -58,6 +59,26 @@ type session struct {
 	net.Conn
 	mu   sync.Mutex
 	macs [][32]byte
+	held bool // answers gather in out until the whole read is done
+	out  []byte
+}
+
+// hold gathers what is written until flush.
+func (s *session) hold() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held = true
+}
+
+// flush writes what was gathered, in one go.
+func (s *session) flush() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held = false
+	if len(s.out) > 0 {
+		_, _ = s.Write(s.out)
+		s.out = s.out[:0]
+	}
 }
 
 // NewBank starts a host for the profile.
@@ -72,7 +93,7 @@ func NewBank(p *profile.Profile) (*Bank, error) {
 	}
 	b := &Bank{
 		Addr: ln.Addr().String(), codec: codec, prof: p, ln: ln, conns: map[*session]bool{}, batch: 41,
-		debits: map[string]*entry{}, seen: map[profile.Kind]int{}, fields: map[profile.Kind]map[int]string{},
+		debits: map[string]*entry{}, seen: map[profile.Kind]int{}, last: map[profile.Kind]*bankmsg.Message{},
 	}
 	b.wg.Go(b.accept)
 	return b, nil
@@ -90,6 +111,28 @@ func (b *Bank) BadKeys(bad bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.badKeys = bad
+}
+
+// FixKeys makes every key block that follows the same and gives the key of the
+// codes: their first eight bytes are those of SHA-256 over key and text.
+func (b *Bank) FixKeys() [32]byte {
+	b.mu.Lock()
+	b.fixed = true
+	b.mu.Unlock()
+	if b.prof.Dialect == profile.POS {
+		return sha256.Sum256(b.block(20))
+	}
+	return sha256.Sum256(b.block(80))
+}
+
+// Inject writes bytes of the test's own on every connection and hangs up.
+func (b *Bank) Inject(raw []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for s := range b.conns {
+		s.write(raw)
+		_ = s.Close()
+	}
 }
 
 // Strange is how many answers to key deliveries carried a code under a key that
@@ -111,7 +154,14 @@ func (b *Bank) Seen(k profile.Kind) int {
 func (b *Bank) Field(k profile.Kind, de int) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.fields[k][de]
+	m := b.last[k]
+	switch {
+	case m == nil:
+		return ""
+	case de == 0:
+		return fmt.Sprintf("%04x", m.MTI())
+	}
+	return string(m.Field(de))
 }
 
 // Net is how many payments stand debited and not reversed, and their sum in fen.
@@ -125,6 +175,13 @@ func (b *Bank) Net() (n int, sum uint64) {
 		}
 	}
 	return n, sum
+}
+
+// CloseDay forgets the payments: their numbers may come again.
+func (b *Bank) CloseDay() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.debits)
 }
 
 // HangUp ends every connection.
@@ -175,27 +232,32 @@ func (b *Bank) serve(s *session) {
 	for {
 		n, err := s.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
-		for {
-			size, ferr := b.codec.Next(buf)
-			if ferr != nil {
-				return
-			}
-			if size == 0 {
-				break
-			}
-			var m bankmsg.Message
-			var in bankmsg.Inbound
-			if derr := b.codec.Decode(buf[:size], &m, &in); derr != nil {
-				return
-			}
-			if !b.handle(s, &m, &in) {
-				return
-			}
-			buf = append(buf[:0], buf[size:]...)
-		}
-		if err != nil {
+		s.hold()
+		used, ok := b.frames(s, buf)
+		s.flush()
+		if !ok || err != nil {
 			return
 		}
+		buf = append(buf[:0], buf[used:]...)
+	}
+}
+
+// frames answers the whole frames of a read. False: hang up.
+func (b *Bank) frames(s *session, buf []byte) (used int, ok bool) {
+	var m bankmsg.Message
+	var in bankmsg.Inbound
+	for {
+		size, err := b.codec.Next(buf[used:])
+		if err != nil {
+			return used, false
+		}
+		if size == 0 {
+			return used, true
+		}
+		if b.codec.Decode(buf[used:used+size], &m, &in) != nil || !b.handle(s, &m, &in) {
+			return used, false
+		}
+		used += size
 	}
 }
 
@@ -211,14 +273,10 @@ func (b *Bank) handle(s *session, m *bankmsg.Message, in *bankmsg.Inbound) bool 
 	}
 	b.mu.Lock()
 	b.seen[in.Kind]++
-	f := map[int]string{}
-	for de := 2; de <= 128; de++ {
-		if v := m.Field(de); v != nil {
-			f[de] = string(v)
-		}
+	if b.last[in.Kind] == nil {
+		b.last[in.Kind] = new(bankmsg.Message)
 	}
-	f[0] = fmt.Sprintf("%04x", m.MTI())
-	b.fields[in.Kind] = f
+	*b.last[in.Kind] = *m
 	b.mu.Unlock()
 	switch in.Kind {
 	case profile.SignOn:
@@ -247,7 +305,9 @@ func (b *Bank) handle(s *session, m *bankmsg.Message, in *bankmsg.Inbound) bool 
 func (b *Bank) block(n int) []byte {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.keySeed++
+	if !b.fixed {
+		b.keySeed++
+	}
 	v := []byte(fmt.Sprintf("D%s%08d", strings.Repeat("0", n), b.keySeed))
 	v = append([]byte("D"), v[len(v)-n+1:]...)
 	if b.badKeys {
@@ -324,9 +384,46 @@ func (b *Bank) NewKeys() {
 	}
 }
 
+// Announce tells every connection of a settlement date: mmdd is DE 15, network
+// is DE 70, 201 or 202. It carries a code where the profile lists one.
+func (b *Bank) Announce(mmdd, network string) {
+	b.mu.Lock()
+	var all []*session
+	for s := range b.conns {
+		all = append(all, s)
+	}
+	b.stan++
+	stan := b.stan
+	b.mu.Unlock()
+	for _, s := range all {
+		var m bankmsg.Message
+		m.Reset(0x0820)
+		m.SetString(7, time.Now().Format("0102150405"))
+		m.SetNumber(11, uint64(stan), 6)
+		m.SetString(15, mmdd)
+		m.SetString(70, network)
+		m.SetString(100, strings.TrimSpace(b.prof.HeaderSource))
+		var f bankmsg.Frame
+		if b.codec.Encode(&f, profile.CutoverFrom, false, &m) != nil {
+			continue
+		}
+		s.mu.Lock()
+		key := s.macs[0]
+		s.mu.Unlock()
+		if f.MACIn != nil {
+			f.PutMAC(code(key, f.MACIn))
+		}
+		s.write(f.Wire)
+	}
+}
+
 func (s *session) write(p []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.held {
+		s.out = append(s.out, p...)
+		return
+	}
 	_, _ = s.Write(p)
 }
 
