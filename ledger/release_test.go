@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -12,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/shebao-pay/shebao/ledger/store"
@@ -270,5 +272,76 @@ func unpack(t *testing.T, path, dir string) {
 
 // migrated migrates a directory as the refusal says.
 func migrated(t *testing.T, dir string, refusal error) {
-	t.Fatalf("%s: %v", dir, refusal)
+	t.Helper()
+	if !strings.Contains(refusal.Error(), "shebaoctl migrate --data "+dir) {
+		t.Fatalf("the refusal names no command: %v", refusal)
+	}
+	var last, total int64
+	if _, err := Migrate(dir, store.Options{}, func(done, all int64) { last, total = done, all }); err != nil {
+		t.Fatalf("Migrate: %v", err)
+	}
+	if last == 0 || last > total {
+		t.Errorf("the migration told of %d bytes of %d", last, total)
+	}
+}
+
+// TestMigrate makes the newest fixture one of an earlier schema: it is refused,
+// migrated, and then what it was; a fall at each step of it changes nothing.
+func TestMigrate(t *testing.T) {
+	cfg := testConfig(t.TempDir())
+	unpack(t, filepath.Join("testdata", "v1.tar.gz"), cfg.Dir)
+	if n, err := Open(cfg); !errors.Is(err, store.ErrSchema) { // until this version has another schema than v1
+		if err != nil {
+			t.Fatal(err)
+		}
+		closeNode(t, n)
+	}
+	state := filepath.Join(cfg.Dir, stateName)
+	older := func() {
+		t.Helper()
+		b, err := os.ReadFile(state)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := binary.LittleEndian.AppendUint32([]byte("schema"), store.Schema)
+		if bytes.Count(b, now) == 0 {
+			return
+		}
+		b = bytes.ReplaceAll(b, now, binary.LittleEndian.AppendUint32([]byte("schema"), 0))
+		if err := os.WriteFile(state, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	older()
+	for _, fall := range []string{"none", "after the old file got its other name", "while the new file was written"} {
+		older()
+		_, err := Open(cfg)
+		if !errors.Is(err, store.ErrSchema) {
+			t.Fatalf("fall %s: Open of an earlier schema: %v, want store.ErrSchema", fall, err)
+		}
+		switch fall {
+		case "after the old file got its other name":
+			if err := os.Rename(state, filepath.Join(cfg.Dir, oldState)); err != nil {
+				t.Fatal(err)
+			}
+		case "while the new file was written":
+			if err := os.WriteFile(filepath.Join(cfg.Dir, newState), []byte("half a file"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		migrated(t, cfg.Dir, err)
+		n := openNode(t, cfg)
+		if leads, _ := n.Leader(); !leads || len(n.Pending(0)) != 2 {
+			t.Errorf("fall %s: after the migration %d payments are pending, want 2", fall, len(n.Pending(0)))
+		}
+		closeNode(t, n)
+		verifyOK(t, cfg.Dir)
+		left, err := filepath.Glob(filepath.Join(cfg.Dir, stateName+".*"))
+		if err != nil || len(left) != 0 {
+			t.Errorf("fall %s: left behind: %v %v", fall, left, err)
+		}
+	}
+	if _, err := Migrate(t.TempDir(), store.Options{}, nil); err == nil {
+		t.Error("Migrate of an empty folder succeeded")
+	}
 }

@@ -33,6 +33,9 @@ var (
 	ErrClosed = errors.New("replog: the log is closed")
 	// ErrGap is returned for an entry that does not follow the last one.
 	ErrGap = errors.New("replog: entry does not follow the last one")
+	// ErrState is returned when the state file is older than the log's beginning,
+	// or missing: what lies between is in the archive.
+	ErrState = errors.New("replog: the state file is missing or too old for this log")
 	// ErrTooLarge is returned for what exceeds MaxFrame.
 	ErrTooLarge = errors.New("replog: record too large")
 )
@@ -64,6 +67,11 @@ type Store struct {
 	buf   []byte // of the write under way
 	cache ring
 	dead  error // set by the first failure and by Close
+
+	// base is the entry whose state another node sent: the log begins behind it.
+	// 0 for a log that begins with entry 1.
+	base      uint64
+	archiving sync.Mutex // held while segments move
 
 	filler *filler
 	stats  storeStats
@@ -331,6 +339,8 @@ func (s *Store) read(g *segment, index uint64, l *raft.Log) error {
 // the front nothing is destroyed: segments that lie wholly in the range move to
 // the archive folder. At the back, entries that were never committed are cut.
 func (s *Store) DeleteRange(from, to uint64) error {
+	s.archiving.Lock()
+	defer s.archiving.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.dead != nil {
@@ -355,6 +365,9 @@ func (s *Store) DeleteRange(from, to uint64) error {
 }
 
 func (s *Store) archive(to uint64) error {
+	if to >= s.last && s.base != 0 {
+		return s.restartLog()
+	}
 	dir := filepath.Join(s.opt.Dir, archiveName)
 	if err := s.files.MkdirAll(dir); err != nil {
 		return fmt.Errorf("replog: %w", err)
@@ -382,6 +395,21 @@ func (s *Store) archive(to uint64) error {
 	s.first, s.last, s.crc = 0, 0, 0
 	s.cache.cut(0)
 	return s.setMarkDurable(0)
+}
+
+// restartLog sets everything aside that a snapshot has replaced.
+func (s *Store) restartLog() error {
+	var paths []string
+	for _, g := range s.segs {
+		if err := g.f.Close(); err != nil {
+			return fmt.Errorf("replog: set aside %s: %w", g.path, err)
+		}
+		paths = append(paths, g.path)
+	}
+	s.segs = nil
+	s.first, s.last, s.crc = 0, 0, 0
+	s.cache.cut(0)
+	return s.setAside(paths)
 }
 
 // cut removes the entries from index on. The mark goes first, so that a fall in
