@@ -92,7 +92,36 @@ type Peers struct {
 
 	mu     sync.Mutex
 	status func() NodeStatus
-	open   map[net.Conn]struct{} // not handed over yet
+	open   map[net.Conn]struct{} // all connections
+	closed bool
+}
+
+// link is a connection that Close ends: raft forgets those it was given.
+type link struct {
+	net.Conn
+	p *Peers
+}
+
+// Close ends the connection.
+func (c link) Close() error {
+	c.p.forget(c.Conn)
+	return c.Conn.Close()
+}
+
+// keep notes a connection; false once the network is closed.
+func (p *Peers) keep(c net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed {
+		p.open[c] = struct{}{}
+	}
+	return !p.closed
+}
+
+func (p *Peers) forget(c net.Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.open, c)
 }
 
 // ListenPeers begins to listen at this node's address.
@@ -140,26 +169,22 @@ func (p *Peers) accept() {
 				return
 			}
 		}
-		p.mu.Lock()
-		p.open[c] = struct{}{}
-		p.mu.Unlock()
 		p.work.Go(func() { p.greet(c) })
 	}
 }
 
 // greet proves a caller and gives it what it wants.
 func (p *Peers) greet(raw net.Conn) {
-	keep := false
+	handed := false
 	c := tls.Server(raw, p.tls(""))
+	live := p.keep(c)
 	defer func() {
-		p.mu.Lock()
-		delete(p.open, raw)
-		p.mu.Unlock()
-		if !keep {
+		if !handed {
+			p.forget(c)
 			_ = c.Close() // a caller without business here
 		}
 	}()
-	if c.SetDeadline(time.Now().Add(greetWait)) != nil {
+	if !live || c.SetDeadline(time.Now().Add(greetWait)) != nil {
 		return
 	}
 	var want [1]byte
@@ -169,8 +194,8 @@ func (p *Peers) greet(raw net.Conn) {
 	switch want[0] {
 	case wantLog:
 		select {
-		case p.logs <- c:
-			keep = true
+		case p.logs <- link{c, p}:
+			handed = true
 		case <-p.quit:
 		}
 	case wantStatus:
@@ -200,16 +225,18 @@ func (p *Peers) Accept() (net.Conn, error) {
 	}
 }
 
-// Close ends listening and every connection that was not handed over.
+// Close ends listening and every connection.
 func (p *Peers) Close() error {
 	var err error
 	p.once.Do(func() {
 		close(p.quit)
 		err = p.l.Close()
 		p.mu.Lock()
+		p.closed = true
 		for c := range p.open {
-			_ = c.Close() // it ends greet, which closes it too
+			_ = c.Close() // whoever reads from it ends
 		}
+		clear(p.open)
 		p.mu.Unlock()
 		p.work.Wait()
 	})
@@ -250,7 +277,10 @@ func (p *Peers) dial(id string, want byte, timeout time.Duration) (net.Conn, err
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("replog: node %s: %w", id, err), c.Close())
 	}
-	return c, nil
+	if !p.keep(c) {
+		return nil, errors.Join(net.ErrClosed, c.Close())
+	}
+	return link{c, p}, nil
 }
 
 // Ask implements Network.
