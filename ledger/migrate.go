@@ -73,12 +73,15 @@ func ownerOf(dir string, whose store.Options) (store.Owned, error) {
 			return owner, fmt.Errorf("ledger: the state file says whose ledger this is, and does not read; move it away "+
 				"and say it with --region and --area: %w", err)
 		}
+		if owner.Index == 0 { // an empty one, made by a start that then found the log
+			owner.Index = math.MaxUint64
+		}
 		return owner, nil
 	}
 	if whose.Area == 0 || whose.Region == 0 {
 		return store.Owned{}, errors.New("ledger: there is no state file to say whose ledger this is; say it with --region and --area")
 	}
-	return store.Owned{Options: whose, Index: math.MaxUint64}, nil
+	return store.Owned{Options: whose, Position: store.Position{Index: math.MaxUint64}}, nil
 }
 
 func removed(path string) error {

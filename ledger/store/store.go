@@ -175,7 +175,7 @@ func belongs(tx *bolt.Tx, opt Options) error {
 // Owned is whose ledger a state file is, and where it stands.
 type Owned struct {
 	Options
-	Index uint64 // of the last checkpoint
+	Position // of the last checkpoint
 }
 
 // Owner reads whose ledger a state file is, of whatever version.
@@ -200,8 +200,8 @@ func Owner(path string) (Owned, error) {
 			if v = n.Get(keyPosition); v == nil {
 				return nil
 			}
-			p, err := parsePosition(v)
-			o.Index = p.Index
+			var err error
+			o.Position, err = parsePosition(v)
 			return err
 		})
 	})
