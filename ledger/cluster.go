@@ -24,14 +24,15 @@ const maxBehind = 2048
 
 // Member is one node of the region, as this node sees it.
 type Member struct {
-	ID, Address string
-	Votes       bool // false while it catches up
-	Leads       bool
-	Here        bool // it is this node
-	Reached     bool
-	Why         string // why it was not reached
-	Applied     uint64
-	Head        string // chain head at Applied
+	ID      string
+	Address string
+	Votes   bool // false while it catches up
+	Leads   bool
+	Here    bool // it is this node
+	Reached bool
+	Why     string // it was not reached
+	Applied uint64
+	Head    string // chain head at Applied
 }
 
 // status is what this node says of itself to the others.

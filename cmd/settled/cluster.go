@@ -9,7 +9,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/shebao-pay/shebao/ledger"
 	"github.com/shebao-pay/shebao/ledger/replog"
+	"github.com/shebao-pay/shebao/settlement/operator"
 )
 
 // Cluster is the section of the node file that names the nodes of the region. A
@@ -128,4 +130,23 @@ func readRoots(name, path string) (*x509.CertPool, error) {
 		return nil, fmt.Errorf("%s: %s holds no certificate", name, path)
 	}
 	return roots, nil
+}
+
+// operatorNode is the node as the operator's socket asks for it.
+type operatorNode struct{ *ledger.Node }
+
+// Members lists the nodes of the region.
+func (o operatorNode) Members() ([]operator.Member, error) {
+	list, err := o.Node.Members()
+	out := make([]operator.Member, len(list))
+	for i, m := range list {
+		out[i] = operator.Member(m)
+	}
+	return out, err
+}
+
+// Backup copies the ledger.
+func (o operatorNode) Backup(dir string, progress func(done, total int64)) (operator.Backup, error) {
+	b, err := o.Node.Backup(dir, progress)
+	return operator.Backup{Index: b.Index, Head: b.Head, Files: b.Files, Bytes: b.Bytes}, err
 }

@@ -178,7 +178,7 @@ func (p *program) startOperator(context.Context) error {
 		return err
 	}
 	srv := &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: operator.New(operator.Config{
-		Ledger: p.node, Register: p.node, Sealer: p.hsm, Status: p.status, Banks: p.dir.number, Now: time.Now,
+		Ledger: p.node, Register: p.node, Sealer: p.hsm, Node: operatorNode{p.node}, Status: p.status, Banks: p.dir.number, Now: time.Now,
 	}).Handler()}
 	p.http("operator socket", l, srv, srv.Serve)
 	return nil

@@ -35,7 +35,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(errOut)
-	root.AddCommand(verifyCommand(), configCommand(), checkProfileCommand(), importCommand(), assessCommand(),
+	root.AddCommand(verifyCommand(), migrateCommand(), backupCommand(), restoreCommand(), clusterCommand(), configCommand(), checkProfileCommand(), importCommand(), assessCommand(),
 		terminalCommand(), noticeCommand(), healthCommand())
 	return root.ExecuteContext(ctx)
 }
