@@ -57,6 +57,12 @@ const maxDiffers = 10
 // built in the system's folder for temporary files. progress, if not nil, is
 // told how far the check is.
 func Verify(dir string, progress func(done, total int64)) (Report, error) {
+	return VerifyAnd(dir, progress, func(*core.Machine) {})
+}
+
+// VerifyAnd is Verify that then lets look ask the machine to which the replay
+// came, when it came to the log's end.
+func VerifyAnd(dir string, progress func(done, total int64), look func(m *core.Machine)) (Report, error) {
 	var r Report
 	if _, err := os.Stat(filepath.Join(dir, logDir)); err != nil {
 		return r, fmt.Errorf("ledger: no ledger in %s: %w", dir, err)
@@ -69,7 +75,7 @@ func Verify(dir string, progress func(done, total int64)) (Report, error) {
 	if err != nil {
 		return r, errors.Join(fmt.Errorf("ledger: %w", err), lock.Close())
 	}
-	v := verifier{r: &r, log: filepath.Join(dir, logDir), progress: progress}
+	v := verifier{r: &r, log: filepath.Join(dir, logDir), progress: progress, look: look}
 	err = v.run(filepath.Join(dir, stateName), filepath.Join(tmp, stateName))
 	return r, errors.Join(err, os.RemoveAll(tmp), lock.Close())
 }
@@ -79,6 +85,7 @@ type verifier struct {
 	r        *Report
 	log      string
 	progress func(done, total int64)
+	look     func(m *core.Machine)
 
 	state   *store.Store // the state file, nil if it does not open
 	at      store.Position
@@ -113,8 +120,11 @@ func (v *verifier) run(state, scratch string) error {
 		v.r.problem("archive: %v", err)
 	}
 	v.r.Checkpoint = v.at.Index
-	if v.replay() && v.state != nil {
-		v.restart()
+	if v.replay() {
+		if v.state != nil {
+			v.restart()
+		}
+		v.look(v.machine)
 	}
 	err = v.built.Close()
 	if v.state != nil {

@@ -4,9 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"github.com/spf13/cobra"
 	"io"
 	"strings"
+
+	"github.com/spf13/cobra"
 
 	"github.com/shebao-pay/shebao/ledger"
 )
@@ -21,8 +22,9 @@ func verifyCommand() *cobra.Command {
 		Use:   "verify --data DIR",
 		Short: "Prove a ledger offline: archive, log, chain, state file, books",
 		Long: `verify reads every record of a ledger that no process has open, archive and log,
-replays it from the first record into an empty machine, and holds the chain of hashes, each
-row of the state file and the invariants of the books against that replay. It
+replays it from the first record into an empty machine, and holds the chain of
+hashes, each row of the state file and the invariants of the books against that
+replay. It
 changes nothing in DIR; it builds a second state file in the system's folder for
 temporary files (TMPDIR), about as large as DIR's. It exits with 1 when it finds
 a problem.`,
