@@ -260,7 +260,9 @@ func parseList(r io.Reader) (info BackupInfo, files []listed, err error) {
 			return info, nil, errList
 		}
 		files = append(files, listed{f[0], size, f[2]})
-		info.Bytes += size
+		if info.Bytes += size; info.Bytes < 0 {
+			return info, nil, errList
+		}
 	}
 	info.Files = len(files)
 	if err := lines.Err(); err != nil || !whole || lines.Scan() || !slices.ContainsFunc(files, func(l listed) bool { return l.name == stateName }) {

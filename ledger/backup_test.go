@@ -212,3 +212,34 @@ func TestArchiveFaults(t *testing.T) {
 
 // stateOptions say whose the tests' ledger is.
 var stateOptions = store.Options{Region: 1, Area: 330110}
+
+func FuzzParseList(f *testing.F) {
+	sum := strings.Repeat("ab", 32)
+	f.Add("shebao-backup 1 region 1 area 330110 index 7 head " + sum + "\n" + sum + " 10 state.bolt\n" + sum + " 5 log/0000000000000001.seg\nend 2\n")
+	f.Add("shebao-backup 1 region 1 area 330110 index 7 head " + sum + "\n" + sum + " 10 ../state.bolt\nend 1\n")
+	f.Add("")
+	f.Fuzz(func(t *testing.T, text string) {
+		info, files, err := parseList(strings.NewReader(text))
+		if err != nil {
+			return
+		}
+		if info.Files != len(files) || info.Bytes < 0 {
+			t.Errorf("%+v of %d files", info, len(files))
+		}
+		for _, l := range files {
+			if l.size < 0 || !filepath.IsLocal(l.name) {
+				t.Errorf("file %+v", l)
+			}
+		}
+	})
+}
+
+func FuzzParseMark(f *testing.F) {
+	f.Add(appendMark(nil, mark{7, [32]byte{1}}))
+	f.Add([]byte{markByte})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if m, err := parseMark(b); err == nil && string(appendMark(nil, m)) != string(b) {
+			t.Errorf("%x is read as %+v", b, m)
+		}
+	})
+}

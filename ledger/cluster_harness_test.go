@@ -93,14 +93,14 @@ func (c *cable) take(conn net.Conn, err error) (net.Conn, error) {
 	return conn, nil
 }
 
-func (c *cable) Dial(addr string, timeout time.Duration) (net.Conn, error) {
+func (c *cable) Dial(id string, timeout time.Duration) (net.Conn, error) {
 	c.mu.Lock()
 	cut := c.cut
 	c.mu.Unlock()
 	if cut {
 		return nil, errCut
 	}
-	return c.take(c.Peers.Dial(addr, timeout))
+	return c.take(c.Peers.Dial(id, timeout))
 }
 
 func (c *cable) Accept() (net.Conn, error) {
@@ -246,15 +246,19 @@ func (r *region) crash(n *Node) {
 	r.t.Helper()
 	id := n.cfg.NodeID
 	r.cables[id].set(true)
+	if r.crashed(n); n.err != nil {
+		r.t.Fatal(n.err)
+	}
+}
+
+// crashed clears away a node that has stopped by itself.
+func (r *region) crashed(n *Node) {
 	n.once.Do(func() {
 		close(n.quit)
 		n.work.Wait()
 		n.err = errors.Join(n.log.Close(), n.store.Close(), n.lock.Close())
 	})
-	if n.err != nil {
-		r.t.Fatal(n.err)
-	}
-	delete(r.nodes, id)
+	delete(r.nodes, n.cfg.NodeID)
 }
 
 // pay pays a due at whatever node leads, as a client that tries all of them, by

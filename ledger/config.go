@@ -72,9 +72,9 @@ type Config struct {
 	Depth    int
 	Election time.Duration
 	// Network connects this node with the others of its region; nil is a lone
-	// node. Heartbeat, Lease and Commit are for such nodes, see replog.Config.
-	Network                  replog.Network
-	Heartbeat, Lease, Commit time.Duration
+	// node. The times are for such nodes, see replog.Config.
+	Network                         replog.Network
+	Heartbeat, Lease, Commit, Stuck time.Duration
 	// KeepSegments is how many whole segments stay beside the archive, for nodes
 	// that were away.
 	KeepSegments int

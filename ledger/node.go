@@ -95,7 +95,7 @@ func (n *Node) start() error {
 	n.log, err = replog.Open(ctx, replog.Config{
 		Dir: filepath.Join(n.cfg.Dir, logDir), Meta: filepath.Join(n.cfg.Dir, metaName), NodeID: n.cfg.NodeID,
 		Segment: n.cfg.Segment, At: at, Depth: n.cfg.Depth, Election: n.cfg.Election,
-		Heartbeat: n.cfg.Heartbeat, Lease: n.cfg.Lease, Commit: n.cfg.Commit, Network: n.cfg.Network, State: stateSide{n},
+		Heartbeat: n.cfg.Heartbeat, Lease: n.cfg.Lease, Commit: n.cfg.Commit, Stuck: n.cfg.Stuck, Network: n.cfg.Network, State: stateSide{n},
 		LogOutput: raftWords{n.cfg.Log}, Files: n.cfg.Files, Fatal: n.cfg.Fatal,
 	}, n)
 	if err != nil {

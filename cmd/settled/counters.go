@@ -30,7 +30,7 @@ func (s *serving) startCounters(context.Context) error {
 		}
 		srv, err := acceptor.New(acceptor.Config{
 			Profile: s.timed(s.dir.Profiles()[n]), Ledger: s.node, Persons: s.node, Codes: s.program.hsm, Names: s.program.hsm,
-			Open: s.openDate, Now: time.Now, NotWritten: notWritten,
+			Open: s.openDate, Now: time.Now, NotWritten: notWritten, Current: s.current,
 		})
 		if err != nil {
 			return fmt.Errorf("counters.%s: %w", code, err)
@@ -65,5 +65,8 @@ func (p *program) openDate(b si.Bank) si.BusinessDate {
 }
 
 // notWritten tells of an error of the ledger node whether it is sure that
-// nothing was logged.
-func notWritten(err error) bool { return !errors.Is(err, ledger.ErrUnknown) }
+// nothing was logged and that asking here again makes sense. A node that has lost
+// the lead says nothing at all: its caller comes to the one that has it.
+func notWritten(err error) bool {
+	return !errors.Is(err, ledger.ErrUnknown) && !errors.Is(err, ledger.ErrNotLeader)
+}

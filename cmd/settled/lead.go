@@ -152,12 +152,15 @@ func (s *serving) stopWait() time.Duration {
 // the word of a majority.
 func (p *program) leader() (string, bool) {
 	here, id := p.node.Leader()
-	if here {
-		ctx, cancel := context.WithTimeout(context.Background(), leaderWait)
-		defer cancel()
-		here = p.node.Current(ctx) == nil
-	}
-	return p.cfg.Cluster.Nodes[id].Terminals, here
+	return p.cfg.Cluster.Nodes[id].Terminals, here && p.current() == nil
+}
+
+// current returns nil when this node leads, by the word of a majority that was
+// asked after the call.
+func (p *program) current() error {
+	ctx, cancel := context.WithTimeout(context.Background(), leaderWait)
+	defer cancel()
+	return p.node.Current(ctx)
 }
 
 // ServeHTTP serves terminals: by the API while this node leads, else with the

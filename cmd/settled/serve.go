@@ -234,7 +234,7 @@ func (s *serving) startAPI(context.Context) error {
 	if s.hub == nil {
 		return nil
 	}
-	journals, err := termsrv.OpenJournals(filepath.Join(s.cfg.Data, "journals"))
+	journals, err := termsrv.OpenJournals(filepath.Join(s.cfg.Data, "journals"), !s.cfg.Cluster.lone())
 	if err != nil {
 		return err
 	}

@@ -83,6 +83,8 @@ type Config struct {
 	Election  time.Duration
 	Lease     time.Duration
 	Commit    time.Duration
+	// Stuck is how long a write of the log may take on one of several nodes.
+	Stuck time.Duration
 	// Network carries the log to other nodes; nil is a lone node. State is asked
 	// for copies of the state and given those of other nodes.
 	Network   Network
@@ -102,7 +104,9 @@ const (
 	defaultElection  = 300 * time.Millisecond
 	defaultLease     = 200 * time.Millisecond
 	defaultCommit    = 20 * time.Millisecond
-	localAddress     = "local"
+	// A disk that has not answered for so long will not be waited for.
+	defaultStuck = 5 * time.Second
+	localAddress = "local"
 )
 
 // batch is the records that share one entry.
@@ -216,6 +220,7 @@ func (c *Config) times() {
 		set(&c.Lease, min(loneLease, c.Election))
 		return
 	}
+	set(&c.Stuck, defaultStuck)
 	set(&c.Heartbeat, defaultHeartbeat)
 	set(&c.Election, defaultElection)
 	set(&c.Lease, defaultLease)

@@ -36,6 +36,10 @@ func (l *Log) Members() ([]Member, error) {
 // Listen lets a node receive the log without a vote, so that it catches up while
 // nothing waits for it.
 func (l *Log) Listen(id string) error {
+	// The log of a node that began alone has no name for the others to call.
+	if err := l.Vote(l.cfg.NodeID); err != nil {
+		return err
+	}
 	return l.change(l.raft.AddNonvoter(raft.ServerID(id), raft.ServerAddress(id), 0, changeWait))
 }
 

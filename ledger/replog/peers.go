@@ -58,8 +58,8 @@ type NodeStatus struct {
 // Network carries the log between nodes.
 type Network interface {
 	net.Listener
-	// Dial connects to a node at its address.
-	Dial(address string, timeout time.Duration) (net.Conn, error)
+	// Dial connects to a node, by its name.
+	Dial(id string, timeout time.Duration) (net.Conn, error)
 	// AddressOf is the address of a node, by its name.
 	AddressOf(id string) (string, bool)
 	// Ask asks a node, by its name, how it stands.
@@ -253,13 +253,11 @@ func (p *Peers) AddressOf(id string) (string, bool) {
 }
 
 // Dial implements Network.
-func (p *Peers) Dial(address string, timeout time.Duration) (net.Conn, error) {
-	for id, a := range p.cfg.Nodes {
-		if a == address {
-			return p.dial(id, wantLog, timeout)
-		}
+func (p *Peers) Dial(id string, timeout time.Duration) (net.Conn, error) {
+	if _, ok := p.cfg.Nodes[id]; !ok {
+		return nil, fmt.Errorf("replog: the node file names no node %q", id)
 	}
-	return nil, fmt.Errorf("replog: no node of this cluster has the address %s", address)
+	return p.dial(id, wantLog, timeout)
 }
 
 func (p *Peers) dial(id string, want byte, timeout time.Duration) (net.Conn, error) {
@@ -305,20 +303,12 @@ func (p *Peers) Ask(id string) (NodeStatus, error) {
 	return s, nil
 }
 
-// stream is raft's side of a Network.
+// stream is raft's side of a Network. To raft a node's address is its name: where
+// it is reached stands in the node files alone, so that it can be changed there.
+// Raft has at most two requests under way to a node, its own default.
 type stream struct{ Network }
 
 // Dial implements raft.StreamLayer.
-func (s stream) Dial(a raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
-	return s.Network.Dial(string(a), timeout)
-}
-
-// ServerAddr gives raft a node's address by its name: addresses stand in the node
-// files alone, so that one can be changed there.
-func (s stream) ServerAddr(id raft.ServerID) (raft.ServerAddress, error) {
-	a, ok := s.AddressOf(string(id))
-	if !ok {
-		return "", fmt.Errorf("replog: the node file names no node %q", id)
-	}
-	return raft.ServerAddress(a), nil
+func (s stream) Dial(id raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+	return s.Network.Dial(string(id), timeout)
 }

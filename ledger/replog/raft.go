@@ -20,7 +20,7 @@ func (l *Log) start() error {
 	}
 	l.stable = st
 	l.store, err = OpenStore(StoreOptions{
-		Dir: l.cfg.Dir, Segment: l.cfg.Segment, Known: l.cfg.At.Index, Files: l.cfg.Files, Fatal: l.cfg.Fatal,
+		Dir: l.cfg.Dir, Segment: l.cfg.Segment, Known: l.cfg.At.Index, Files: l.cfg.Files, Stuck: l.cfg.Stuck, Fatal: l.cfg.Fatal,
 	})
 	if err != nil {
 		return err
@@ -45,11 +45,7 @@ func (l *Log) startRaft() error {
 			return fmt.Errorf("replog: begin a log: %w", err)
 		}
 	} else {
-		s := stream{l.cfg.Network}
-		trans = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-			Stream: s, ServerAddressProvider: s, MaxPool: peerConns, MaxRPCsInFlight: rpcsInFlight,
-			Timeout: rpcWait, Logger: rc.Logger,
-		})
+		trans = raft.NewNetworkTransport(stream{l.cfg.Network}, peerConns, rpcWait, l.cfg.LogOutput)
 	}
 	var err error
 	if l.raft, err = raft.NewRaft(rc, fsm{l}, l.store, l.stable, snaps, trans); err != nil {
@@ -102,10 +98,6 @@ func (l *Log) alone() error {
 	}
 	return fmt.Errorf("%w: its nodes are%s, and this one is %s without a cluster section in its node file", ErrMembers, names, l.cfg.NodeID)
 }
-
-// rpcsInFlight bounds what is under way to one node: a second request while the
-// first is being synced keeps both disks busy; more only makes a queue.
-const rpcsInFlight = 2
 
 func (l *Log) raftConfig() *raft.Config {
 	rc := raft.DefaultConfig()

@@ -48,6 +48,10 @@ type StoreOptions struct {
 	// last checkpoint. A log that ends before it has lost entries.
 	Known uint64
 	Files Files // nil is Disk
+	// Stuck is how long one write and its sync may take; after that Fatal is
+	// called, because a leader whose disk hangs keeps its lead by its heartbeats
+	// and lets everybody wait. 0 waits for ever.
+	Stuck time.Duration
 	// Fatal is called once with the first write or sync error. The default
 	// panics. When it returns, the store refuses everything.
 	Fatal func(error)
@@ -75,6 +79,7 @@ type Store struct {
 
 	filler *filler
 	stats  storeStats
+	stuck  *time.Timer // runs while a write is under way; nil without Stuck
 }
 
 // OpenStore opens the log and repairs a torn end. Damage is a *DamageError.
@@ -95,6 +100,12 @@ func OpenStore(opt StoreOptions) (*Store, error) {
 		return nil, fmt.Errorf("replog: %w", err)
 	}
 	s := &Store{opt: opt, files: opt.Files}
+	if opt.Stuck > 0 {
+		s.stuck = time.AfterFunc(opt.Stuck, func() {
+			opt.Fatal(fmt.Errorf("replog: the disk under %s has not finished a write for %s", opt.Dir, opt.Stuck))
+		})
+		s.stuck.Stop()
+	}
 	if err := s.recover(); err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
@@ -230,6 +241,10 @@ func (s *Store) write(logs []*raft.Log) error {
 	}
 	s.buf = b
 	start := time.Now()
+	if s.stuck != nil {
+		s.stuck.Reset(s.opt.Stuck)
+		defer s.stuck.Stop()
+	}
 	if _, err := g.f.WriteAt(b, at); err != nil {
 		return s.fail(fmt.Errorf("replog: write %s: %w", g.path, err))
 	}

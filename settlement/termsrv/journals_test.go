@@ -16,7 +16,7 @@ func TestJournalsKeepRecordsInOrder(t *testing.T) {
 			t.Fatalf("Take(%d, %d records) = %d, %v, want %d", first, n, got, err, want)
 		}
 	}
-	j, err := OpenJournals(dir)
+	j, err := OpenJournals(dir, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func TestJournalsKeepRecordsInOrder(t *testing.T) {
 	if err := os.WriteFile(path, b[:len(b)-1], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if j, err = OpenJournals(dir); err != nil {
+	if j, err = OpenJournals(dir, false); err != nil {
 		t.Fatal(err)
 	}
 	take(j, 15, 2, 16)

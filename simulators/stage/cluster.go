@@ -145,21 +145,9 @@ func (s *Stage) Leader(ctx context.Context) (*hubNode, error) {
 	tick := time.NewTicker(pollTime)
 	defer tick.Stop()
 	for {
-		for _, n := range s.nodes {
-			var st operator.Status
-			if n.proc == nil || n.op.Ask(ctx, "/v1/status", nil, &st) != nil || !st.Leader {
-				continue
-			}
-			link := s.path("operator.sock")
-			if to, err := os.Readlink(link); err == nil && to == n.socket() {
-				return n, nil
-			}
-			err := errors.Join(os.RemoveAll(link+".new"), os.Symlink(n.socket(), link+".new"), os.Rename(link+".new", link))
-			if err != nil {
-				return nil, fmt.Errorf("stage: %w", err)
-			}
-			s.Operator.Close()
-			return n, nil
+		n, err := s.pointToLeader(ctx)
+		if n != nil || err != nil {
+			return n, err
 		}
 		select {
 		case <-tick.C:
@@ -167,6 +155,28 @@ func (s *Stage) Leader(ctx context.Context) (*hubNode, error) {
 			return nil, fmt.Errorf("stage: no node leads after %s", startTime)
 		}
 	}
+}
+
+// pointToLeader asks the nodes once which of them leads, nil for none, and lets
+// the operator's socket be its.
+func (s *Stage) pointToLeader(ctx context.Context) (*hubNode, error) {
+	for _, n := range s.nodes {
+		var st operator.Status
+		if n.proc == nil || n.op.Ask(ctx, "/v1/status", nil, &st) != nil || !st.Leader {
+			continue
+		}
+		link := s.path("operator.sock")
+		if to, err := os.Readlink(link); err == nil && to == n.socket() {
+			return n, nil
+		}
+		err := errors.Join(os.RemoveAll(link+".new"), os.Symlink(n.socket(), link+".new"), os.Rename(link+".new", link))
+		if err != nil {
+			return nil, fmt.Errorf("stage: %w", err)
+		}
+		s.Operator.Close()
+		return n, nil
+	}
+	return nil, nil
 }
 
 // counterAddrs are the addresses at which a bank reaches the hub's nodes.
@@ -287,12 +297,11 @@ func (s *Stage) killLeaders(ctx context.Context, l Load, f *failovers) (took []t
 		lead.proc.kill()
 		f.since = time.Now()
 		f.mu.Unlock()
-		select {
-		case d := <-f.heard:
-			took = append(took, d)
-		case <-ctx.Done():
+		d, ok := s.nextAck(ctx, f)
+		if !ok {
 			return took
 		}
+		took = append(took, d)
 		if err := s.startNode(lead); err != nil {
 			l.Tell(err.Error())
 			return took
@@ -309,6 +318,23 @@ func (s *Stage) killLeaders(ctx context.Context, l Load, f *failovers) (took []t
 		}
 	}
 	return took
+}
+
+// nextAck waits for the next acknowledged payment; meanwhile the operator's socket
+// follows the lead, for whoever makes notices.
+func (s *Stage) nextAck(ctx context.Context, f *failovers) (time.Duration, bool) {
+	tick := time.NewTicker(pollTime)
+	defer tick.Stop()
+	for {
+		select {
+		case d := <-f.heard:
+			return d, true
+		case <-ctx.Done():
+			return 0, false
+		case <-tick.C:
+			s.pointToLeader(ctx)
+		}
+	}
 }
 
 // note adds the failovers to a result.

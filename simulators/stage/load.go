@@ -197,6 +197,11 @@ func (s *Stage) Load(ctx context.Context, l Load) (LoadResult, []load.Ack, error
 	if _, ok := s.cfg.Ports.Counters[l.Bank]; !ok {
 		return LoadResult{}, nil, fmt.Errorf("stage: bank %s has no counter link; rcb, ccb and boc have", l.Bank)
 	}
+	if s.several() && l.Kill > 0 {
+		// Notices are made by the node that leads: enough must lie ready for the
+		// time without one.
+		l.Dues = max(l.Dues, s.cfg.Persons/2)
+	}
 	sup := &supply{s: s, null: s.cfg.NullLedger, low: l.Dues}
 	if !sup.null {
 		if err := sup.fill(ctx); err != nil {
