@@ -18,6 +18,11 @@ func TestBackupOfARunningNode(t *testing.T) {
 	cfg.Segment, cfg.KeepSegments = 8<<10, 1
 	n := openNode(t, cfg)
 	settle(t, n, 600)
+	early := filepath.Join(t.TempDir(), "early") // before there is an archive
+	if _, err := n.Backup(early, nil); err != nil {
+		t.Fatal(err)
+	}
+	verifyOK(t, early)
 	told := map[int]ledgerapi.Result{}
 	for i := range 300 {
 		told[i] = must(t, n, payDue(i))[0]

@@ -42,6 +42,10 @@ func clusterStatusCommand() *cobra.Command {
 }
 
 func printMembers(w io.Writer, m operator.Members) error {
+	if len(m.Nodes) == 0 {
+		_, err := io.WriteString(w, "no nodes: this one is empty and waits to be joined, at the node that leads: shebaoctl cluster join NAME\n")
+		return err
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%-16s %-9s %-12s %-22s %s\n", "node", "role", "entry", "address", "chain head")
 	for _, n := range m.Nodes {

@@ -46,7 +46,10 @@ func (l *Log) Export(to string, upTo uint64) ([]Exported, error) {
 		}
 		e := Exported{filepath.Base(g.path), g.path, g.end}
 		if g.offs == nil { // before the checkpoint: full
-			e.Size, err = g.f.Size()
+			if e.Size, err = g.f.Size(); err != nil {
+				s.mu.RUnlock()
+				return nil, fmt.Errorf("replog: %w", err)
+			}
 		} else if keep := upTo + 1 - g.first; keep < uint64(len(g.offs)) {
 			e.Size = int64(g.offs[keep]) * 8
 		}
@@ -55,11 +58,10 @@ func (l *Log) Export(to string, upTo uint64) ([]Exported, error) {
 	s.mu.RUnlock()
 	for i := range out {
 		link := filepath.Join(to, fmt.Sprint(i))
-		err = errors.Join(err, os.Link(out[i].Path, link))
+		if err := os.Link(out[i].Path, link); err != nil {
+			return nil, fmt.Errorf("replog: export: %w", err)
+		}
 		out[i].Path = link
-	}
-	if err != nil {
-		return nil, fmt.Errorf("replog: export: %w", err)
 	}
 	return out, nil
 }
