@@ -293,6 +293,9 @@ func (c *Config) checkDemo(m *mistakes) {
 	if c.NullLedger != "" && !c.Demo {
 		m.bad("null_ledger: only a demo may run without a ledger")
 	}
+	if c.NullLedger != "" && !c.Cluster.lone() {
+		m.bad("null_ledger: a node without a ledger has no others")
+	}
 }
 
 func isLoopback(host string) bool {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/shebao-pay/shebao/ledger/replog"
 	"github.com/shebao-pay/shebao/settlement"
 	"github.com/shebao-pay/shebao/settlement/acceptor"
 	"github.com/shebao-pay/shebao/settlement/profile"
@@ -35,8 +36,7 @@ func (s *serving) end() {
 }
 
 // startRole serves whenever this node leads. A lone node leads from its start on,
-// and what it cannot serve with ends it there; in a cluster another node may
-// still be able to, so the process ends and lets it.
+// and what it cannot serve with ends the start.
 func (p *program) startRole(ctx context.Context) error {
 	role, changed := p.node.Role()
 	if role.Leads {
@@ -48,32 +48,52 @@ func (p *program) startRole(ctx context.Context) error {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		for {
-			select {
-			case <-ctx.Done():
-				p.yield("this node ends")
-				return
-			case <-changed:
-			}
-			before := role
-			if role, changed = p.node.Role(); role.Epoch == before.Epoch {
-				continue
-			}
-			p.yield("another node may lead")
-			if !role.Leads {
-				continue
-			}
-			if err := p.begin(ctx); err != nil {
-				if now, _ := p.node.Role(); now.Epoch != role.Epoch {
-					p.log.Warn().Err(err).Msg("the lead was lost while it was taken up")
-					continue
-				}
-				p.failed(err)
-			}
-		}
+		p.follow(ctx, changed)
 	}()
 	p.onStop(func() { cancel(); <-ended })
 	return nil
+}
+
+// Bounds of taking up the lead.
+const (
+	// beginTries with beginPause between them outlast what a lost lead, of which
+	// this node has not heard yet, makes of its first commands. After them the
+	// process ends, and another node may do better.
+	beginTries = 10
+	beginPause = 200 * time.Millisecond
+)
+
+// follow takes the lead up and gives it away as the role changes, until ctx ends.
+func (p *program) follow(ctx context.Context, changed <-chan struct{}) {
+	for {
+		select {
+		case <-ctx.Done():
+			p.yield("this node ends")
+			return
+		case <-changed:
+		}
+		var role replog.Role
+		role, changed = p.node.Role()
+		p.yield("another node may lead")
+		var err error
+		for try := 0; role.Leads && try < beginTries; try++ {
+			if err = p.begin(ctx); err == nil || ctx.Err() != nil {
+				break
+			}
+			p.log.Warn().Err(err).Msg("the lead could not be taken up; tried again")
+			select {
+			case <-time.After(beginPause):
+				continue
+			case <-ctx.Done():
+			case <-changed:
+			}
+			err = nil // another role, or the end
+			break
+		}
+		if err != nil {
+			p.failed(err)
+		}
+	}
 }
 
 // begin serves. Every pending payment is taken up before anyone is listened to.

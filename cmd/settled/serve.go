@@ -94,6 +94,19 @@ func (p *program) openHSM(ctx context.Context) error {
 }
 
 func (p *program) openLedger(ctx context.Context) error {
+	if err := p.openNode(); err != nil {
+		return err
+	}
+	envelope, err := p.hsm.EnvelopeKey(ctx)
+	if err != nil {
+		return fmt.Errorf("HSM process: envelope key: %w", err)
+	}
+	p.dir = &directory{cfg: p.cfg, node: p.node, envelope: envelope}
+	return nil
+}
+
+// openNode opens the ledger, alone or as one of several nodes.
+func (p *program) openNode() error {
 	peers, err := p.cfg.Cluster.network()
 	if err != nil {
 		return err
@@ -130,11 +143,6 @@ func (p *program) openLedger(ctx context.Context) error {
 			p.log.Error().Err(err).Msg("ledger did not close cleanly; the next start replays its log")
 		}
 	})
-	envelope, err := p.hsm.EnvelopeKey(ctx)
-	if err != nil {
-		return fmt.Errorf("HSM process: envelope key: %w", err)
-	}
-	p.dir = &directory{cfg: p.cfg, node: n, envelope: envelope}
 	return nil
 }
 
