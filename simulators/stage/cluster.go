@@ -220,7 +220,7 @@ func (s *Stage) LedgerDirs() []string {
 // stopNodes ends all nodes in order when they stand at one place, the one that
 // leads last.
 func (s *Stage) stopNodes() {
-	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+	ctx, cancel := context.WithTimeout(context.Background(), startTime)
 	defer cancel()
 	lead, err := s.Leader(ctx)
 	for err == nil && ctx.Err() == nil && !s.level(ctx, lead, 0) {

@@ -161,6 +161,20 @@ func (p *supply) refill() {
 	p.done = p.done || err != nil
 }
 
+// rest waits until no refill is under way: the hub is stopped next.
+func (p *supply) rest() {
+	for {
+		p.mu.Lock()
+		p.done = true // none begins any more
+		busy := p.busy
+		p.mu.Unlock()
+		if !busy {
+			return
+		}
+		time.Sleep(pollTime)
+	}
+}
+
 // assessYear makes next years' dues for every person of the stage.
 func (s *Stage) assessYear(ctx context.Context, year string) error {
 	var csv bytes.Buffer
@@ -240,6 +254,7 @@ func (s *Stage) Load(ctx context.Context, l Load) (LoadResult, []load.Ack, error
 	})
 	stopKilling()
 	kills := <-killed
+	sup.rest()
 	cpuEnd, logsEnd := s.spent()
 	cpu, logs = cpuEnd-cpu, logsEnd-logs
 	if err != nil {
