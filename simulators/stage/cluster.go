@@ -279,7 +279,7 @@ func (f *failovers) hear(a load.Ack) {
 func (s *Stage) killLeaders(ctx context.Context, l Load, f *failovers) (took []time.Duration) {
 	end := time.Now().Add(time.Duration(l.Seconds) * time.Second)
 	for len(took) < l.Kill {
-		share := max(pollTime, time.Until(end)/time.Duration(l.Kill-len(took)))
+		share := max(pollTime, time.Until(end)/time.Duration(l.Kill-len(took)+1)) // one more: catching up takes time too
 		t := time.NewTimer(rand.N(share))
 		select {
 		case <-ctx.Done():
