@@ -32,12 +32,20 @@ func (n *Node) keeper() {
 				n.free.Store(0)
 			}
 			continue
+		case k := <-n.marks:
+			if leads, _ := n.Leader(); leads {
+				n.log.Note(appendMark(nil, k))
+			}
+			continue
 		case <-every.C:
 		case <-n.due:
 		}
 		if err := n.Checkpoint(); err != nil {
 			n.cfg.Fatal(err)
 			return
+		}
+		if err := n.archive(); err != nil {
+			n.cfg.Log.Error().Err(err).Msg("the log could not be archived; it is kept as it is and tried again")
 		}
 	}
 }
@@ -67,11 +75,12 @@ func (n *Node) Checkpoint() error {
 	if changes.Applied() != at.Index {
 		return fmt.Errorf("ledger: the checkpoint stands at entry %d, the log at %d", changes.Applied(), at.Index)
 	}
-	err := n.store.Save(store.Position{
-		Index: at.Index, Term: at.Term, Head: changes.Head(), ConfigIndex: at.ConfigIndex, Config: at.Config,
-	}, changes.Each)
-	if err != nil {
+	position := store.Position{Index: at.Index, Term: at.Term, Head: changes.Head(), ConfigIndex: at.ConfigIndex, Config: at.Config}
+	if err := n.store.Save(position, changes.Each); err != nil { // saving holds the store in its place
 		return fmt.Errorf("ledger: %w", err)
+	}
+	if before := n.savedAt.Swap(&position); before != nil {
+		n.under = *before
 	}
 	n.mu.Lock()
 	n.machine.Release(changes)
@@ -83,6 +92,20 @@ func (n *Node) Checkpoint() error {
 	n.saved.at.Store(time.Now().UnixNano())
 	n.cfg.Log.Debug().Uint64("entry", at.Index).Dur("took", took).Msg("checkpoint")
 	return nil
+}
+
+// archive compresses what lies below the last two checkpoints.
+func (n *Node) archive() error {
+	n.saving.Lock()
+	defer n.saving.Unlock()
+	if n.under.Index == 0 {
+		return nil
+	}
+	done, err := n.log.Archive(n.under.Index, n.cfg.KeepSegments, n.under.Index, n.under.Head)
+	if done > 0 {
+		n.cfg.Log.Debug().Int("segments", done).Msg("archived")
+	}
+	return err
 }
 
 func (n *Node) measureSpace() error {

@@ -33,6 +33,10 @@ const (
 	stateName = "state.bolt"
 	metaName  = "raft.meta"
 	lockName  = "LOCK"
+
+	newState  = stateName + ".new" // a state file that is being built or received
+	oldState  = stateName + ".old" // what a migration replaces, until it is done
+	copyState = stateName + ".copy"
 )
 
 // Defaults of a checkpoint and of the disk.
@@ -67,6 +71,13 @@ type Config struct {
 	Segment  int64
 	Depth    int
 	Election time.Duration
+	// Network connects this node with the others of its region; nil is a lone
+	// node. The times are for such nodes, see replog.Config.
+	Network                         replog.Network
+	Heartbeat, Lease, Commit, Stuck time.Duration
+	// KeepSegments is how many whole segments stay beside the archive, for nodes
+	// that were away.
+	KeepSegments int
 	// CheckpointEvery, CheckpointBytes and CheckpointRecords each start a
 	// checkpoint: by time, by what changed, by records since the last one.
 	CheckpointEvery   time.Duration
@@ -98,6 +109,7 @@ func (c *Config) defaults() error {
 	set(&c.CheckpointBytes, defaultBytes)
 	set(&c.CheckpointRecords, defaultRecords)
 	set(&c.MinFree, defaultFree)
+	set(&c.KeepSegments, replog.DefaultKeep)
 	if c.Now == nil {
 		c.Now = time.Now
 	}

@@ -9,10 +9,12 @@
 //
 // # Use
 //
-// [Open] takes a data directory and returns when the node leads and stands at
-// the end of its log. [Node.Do] sends one command and waits; [Node.Submit] is
+// [Open] takes a data directory. A lone node is returned when it leads and stands
+// at the end of its log; one of several is led or leads, as [Node.Role] tells, and
+// only the one that leads takes commands and is asked. [Node.Do] sends one command and waits; [Node.Submit] is
 // for those who keep many in flight. [Verify] proves the directory of a stopped
-// node.
+// node, [Migrate] makes one of an earlier version open, [Node.Backup], [Backup] and
+// [Restore] copy it.
 //
 // # Caveats
 //
@@ -25,6 +27,5 @@
 // start finds out what is durable.
 //
 // What is on disk: docs/format/ledger-log.md, docs/format/log-segments.md,
-// docs/format/state-bolt.md. Left out: more than one node, and compression of
-// archived segments.
+// docs/format/state-bolt.md, docs/format/archive.md.
 package ledger

@@ -20,13 +20,14 @@ import (
 // Node is one node of a region's ledger. Its methods may be called by any
 // goroutine.
 type Node struct {
-	cfg   Config
-	lock  *os.File
-	store *store.Store
-	log   *replog.Log
+	cfg  Config
+	lock *os.File
+	log  *replog.Log
 
-	mu      sync.Mutex // of the machine and of what follows
+	mu      sync.Mutex // of the state and of what follows
+	store   *store.Store
 	machine *core.Machine
+	sums    sums
 	results []ledgerapi.Result
 	at      replog.Position // of the last batch applied
 	records int             // applied since the last checkpoint began
@@ -36,12 +37,15 @@ type Node struct {
 	applied atomic.Uint64
 	saving  sync.Mutex // one checkpoint at a time
 	saved   savedStats
+	savedAt atomic.Pointer[store.Position] // of the last checkpoint
+	under   store.Position                 // of the one before it; of saving
 
-	due  chan struct{} // a checkpoint is due by size
-	quit chan struct{}
-	work sync.WaitGroup
-	once sync.Once
-	err  error // of Close
+	due   chan struct{} // a checkpoint is due by size
+	marks chan mark     // to be put into the log by the leader
+	quit  chan struct{}
+	work  sync.WaitGroup
+	once  sync.Once
+	err   error // of Close
 }
 
 // savedStats tell about the last checkpoint.
@@ -64,7 +68,7 @@ func Open(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, lock: lock, due: make(chan struct{}, 1), quit: make(chan struct{})}
+	n := &Node{cfg: cfg, lock: lock, due: make(chan struct{}, 1), marks: make(chan mark, sumsKept), quit: make(chan struct{})}
 	if err := n.start(); err != nil {
 		if n.store != nil {
 			err = errors.Join(err, n.store.Close())
@@ -91,44 +95,89 @@ func (n *Node) start() error {
 	n.log, err = replog.Open(ctx, replog.Config{
 		Dir: filepath.Join(n.cfg.Dir, logDir), Meta: filepath.Join(n.cfg.Dir, metaName), NodeID: n.cfg.NodeID,
 		Segment: n.cfg.Segment, At: at, Depth: n.cfg.Depth, Election: n.cfg.Election,
+		Heartbeat: n.cfg.Heartbeat, Lease: n.cfg.Lease, Commit: n.cfg.Commit, Stuck: n.cfg.Stuck, Network: n.cfg.Network, State: stateSide{n},
 		LogOutput: raftWords{n.cfg.Log}, Files: n.cfg.Files, Fatal: n.cfg.Fatal,
 	}, n)
 	if err != nil {
-		return err
+		return n.refusal(err)
+	}
+	if n.cfg.Network != nil {
+		n.cfg.Network.Answer(n.status)
 	}
 	n.cfg.Log.Info().Uint64("checkpoint", at.Index).Uint64("applied", n.applied.Load()).
 		Dur("took", time.Since(began)).Msg("ledger open")
 	return nil
 }
 
+// options say whose state file this node takes.
+func (n *Node) options() store.Options { return store.Options{Region: n.cfg.Region, Area: n.cfg.Area} }
+
 // restore fills the machine from the state file and tells where it stands.
 func (n *Node) restore() (replog.Position, error) {
-	var none replog.Position
-	var err error
-	opt := store.Options{Region: n.cfg.Region, Area: n.cfg.Area}
-	if n.store, err = store.Open(filepath.Join(n.cfg.Dir, stateName), opt); err != nil {
-		return none, err
+	if err := settleFiles(n.cfg.Dir); err != nil {
+		return replog.Position{}, err
 	}
-	n.machine = core.New(core.Config{Region: n.cfg.Region, Area: n.cfg.Area, Past: n.store, Volatile: n.cfg.NullState})
-	p, err := n.store.Position()
-	if err != nil || p.Index == 0 {
-		return none, err
+	path := filepath.Join(n.cfg.Dir, stateName)
+	if missing(path) && !missing(filepath.Join(n.cfg.Dir, oldState)) {
+		return replog.Position{}, n.refusal(fmt.Errorf("%w: a migration was cut short", store.ErrSchema))
 	}
-	if n.cfg.NullState {
-		return none, errors.New("ledger: this directory holds a real ledger; a null state needs one of its own")
+	p, err := n.load(path)
+	if err != nil {
+		return replog.Position{}, n.refusal(err)
 	}
-	if err := n.store.Load(n.machine.Restore); err != nil {
-		return none, fmt.Errorf("ledger: restore the checkpoint: %w", err)
+	n.savedAt.Store(&p)
+	n.saved.index.Store(p.Index)
+	return n.at, nil
+}
+
+// load opens a state file and takes its store and a machine that was filled from
+// it as this node's. The caller holds the lock, or is alone with the node.
+func (n *Node) load(path string) (store.Position, error) {
+	st, m, p, err := readState(path, n.options(), n.cfg.NullState)
+	if err != nil {
+		return p, err
 	}
-	if n.machine.Applied() != p.Index || n.machine.Head() != p.Head {
-		return none, fmt.Errorf("%w: it says entry %d, its rows say entry %d or another chain head",
-			store.ErrDamaged, p.Index, n.machine.Applied())
-	}
+	n.store, n.machine = st, m
 	n.at = replog.Position{Index: p.Index, Term: p.Term, ConfigIndex: p.ConfigIndex, Config: p.Config}
 	n.applied.Store(p.Index)
-	n.saved.index.Store(p.Index)
-	n.clock.Store(n.machine.AtMillis())
-	return n.at, nil
+	n.records = 0
+	n.sums = sums{}
+	n.clock.Store(m.AtMillis())
+	return p, nil
+}
+
+// readState opens a state file and fills a machine from it, which reads history
+// there.
+func readState(path string, opt store.Options, null bool) (*store.Store, *core.Machine, store.Position, error) {
+	st, err := store.Open(path, opt)
+	if err != nil {
+		return nil, nil, store.Position{}, err
+	}
+	m := core.New(core.Config{Region: opt.Region, Area: opt.Area, Past: st, Volatile: null})
+	p, err := st.Position()
+	switch {
+	case err != nil || p.Index == 0:
+	case null:
+		err = errors.New("ledger: this directory holds a real ledger; a null state needs one of its own")
+	default:
+		if err = st.Load(m.Restore); err != nil {
+			err = fmt.Errorf("ledger: restore the checkpoint: %w", err)
+		} else if m.Applied() != p.Index || m.Head() != p.Head {
+			err = fmt.Errorf("%w: it says entry %d, its rows say entry %d or another chain head", store.ErrDamaged, p.Index, m.Applied())
+		}
+	}
+	if err != nil {
+		return nil, nil, p, errors.Join(err, st.Close())
+	}
+	return st, m, p, nil
+}
+
+// refusal names the command that makes a directory of an earlier version open.
+func (n *Node) refusal(err error) error {
+	if errors.Is(err, store.ErrSchema) || errors.Is(err, replog.ErrState) {
+		return fmt.Errorf("%w; run `shebaoctl migrate --data %s`, which builds it anew from the log", err, n.cfg.Dir)
+	}
+	return err
 }
 
 // Close takes no more commands, lets those under way end, writes a checkpoint,
@@ -136,13 +185,17 @@ func (n *Node) restore() (replog.Position, error) {
 // that a closed file cannot answer panics rather than say that there is none.
 func (n *Node) Close() error {
 	n.once.Do(func() {
+		n.handOver()
 		close(n.quit)
 		n.work.Wait()
 		err := n.log.Close()
 		if err == nil {
 			err = n.Checkpoint()
 		}
-		n.err = errors.Join(err, n.store.Close(), n.lock.Close())
+		n.mu.Lock()
+		st := n.store
+		n.mu.Unlock()
+		n.err = errors.Join(err, st.Close(), n.lock.Close())
 		n.cfg.Log.Info().Uint64("applied", n.applied.Load()).Err(n.err).Msg("ledger closed")
 	})
 	return n.err
@@ -230,6 +283,10 @@ func begins(t ledgerapi.Type) bool {
 // Apply is replog's call for one durable batch: the machine decides, the answers
 // leave. A batch that cannot be applied stops the node before any answer.
 func (n *Node) Apply(e replog.Entry, waiters []replog.Waiter) {
+	if isMark(e.Data) {
+		n.applyMark(e)
+		return
+	}
 	n.mu.Lock()
 	results, err := n.decide(e, len(waiters))
 	if err == nil && waiters != nil && len(results) != len(waiters) {
@@ -244,6 +301,14 @@ func (n *Node) Apply(e replog.Entry, waiters []replog.Waiter) {
 		return
 	}
 	n.results = results
+	if !n.cfg.NullState {
+		if k, due := n.sums.take(n.at.Index, e.Index, n.machine); due {
+			select {
+			case n.marks <- k:
+			default: // the leader has put none for a while; the next will do
+			}
+		}
+	}
 	n.at = e.Position
 	n.records += len(results)
 	rows, bytes := 0, 0

@@ -318,8 +318,8 @@ func TestOpenRefuses(t *testing.T) {
 	closeNode(t, n)
 	other := cfg
 	other.Area = 330111
-	if _, err := Open(other); !errors.Is(err, store.ErrSchema) {
-		t.Errorf("Open as another region: %v, want store.ErrSchema", err)
+	if _, err := Open(other); !errors.Is(err, store.ErrForeign) || !strings.Contains(err.Error(), "area 330110") {
+		t.Errorf("Open as another region: %v, want store.ErrForeign with the region whose it is", err)
 	}
 	null := cfg
 	null.NullState = true

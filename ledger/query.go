@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"context"
 	"time"
 
 	"github.com/shebao-pay/shebao/ledger/core"
@@ -137,6 +138,15 @@ func (n *Node) Check() error {
 // Leader tells whether this node leads, and the name of the node that does.
 func (n *Node) Leader() (bool, string) { return n.log.Leader() }
 
+// Role is whether this node leads and a channel that is closed when that is
+// another. It leads from when it has applied all that earlier leaders committed.
+func (n *Node) Role() (replog.Role, <-chan struct{}) { return n.log.Role() }
+
+// Current returns nil if this node led at some moment after the call, by the word
+// of a majority: what is asked of it then is as new as anything it or another
+// node has answered. Callers that come together ask the others once.
+func (n *Node) Current(ctx context.Context) error { return n.log.Current(ctx) }
+
 // day takes 0 for today in China by the leader's clock.
 func (n *Node) day(on si.BusinessDate) si.BusinessDate {
 	if on != 0 {
@@ -169,7 +179,7 @@ func (n *Node) Stats() Stats {
 		Log: n.log.Stats(), Applied: n.applied.Load(),
 		Checkpoint: n.saved.index.Load(), Checkpoints: n.saved.count.Load(),
 		CheckpointTook: time.Duration(n.saved.nanos.Load()),
-		StateBytes:     n.store.Size(), FreeBytes: n.free.Load(),
+		FreeBytes:      n.free.Load(),
 	}
 	s.Leader, _ = n.log.Leader()
 	if at := n.saved.at.Load(); at != 0 {
@@ -177,6 +187,7 @@ func (n *Node) Stats() Stats {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	s.StateBytes = n.store.Size()
 	s.DirtyRows, s.DirtyBytes = n.machine.Dirty()
 	return s
 }

@@ -19,6 +19,8 @@ type Report struct {
 	Region   si.Region
 	Area     si.AreaCode
 	Segments int
+	Archived int    // of them, compressed ones
+	Base     uint64 // the log begins behind the state that another node sent for this entry; 0: with entry 1
 	Entries  uint64 // index of the last entry, raft's own included
 	Batches  uint64
 	Records  uint64
@@ -55,6 +57,12 @@ const maxDiffers = 10
 // built in the system's folder for temporary files. progress, if not nil, is
 // told how far the check is.
 func Verify(dir string, progress func(done, total int64)) (Report, error) {
+	return VerifyAnd(dir, progress, func(*core.Machine) {})
+}
+
+// VerifyAnd is Verify that then lets look ask the machine to which the replay
+// came, when it came to the log's end.
+func VerifyAnd(dir string, progress func(done, total int64), look func(m *core.Machine)) (Report, error) {
 	var r Report
 	if _, err := os.Stat(filepath.Join(dir, logDir)); err != nil {
 		return r, fmt.Errorf("ledger: no ledger in %s: %w", dir, err)
@@ -67,7 +75,7 @@ func Verify(dir string, progress func(done, total int64)) (Report, error) {
 	if err != nil {
 		return r, errors.Join(fmt.Errorf("ledger: %w", err), lock.Close())
 	}
-	v := verifier{r: &r, log: filepath.Join(dir, logDir), progress: progress}
+	v := verifier{r: &r, log: filepath.Join(dir, logDir), progress: progress, look: look}
 	err = v.run(filepath.Join(dir, stateName), filepath.Join(tmp, stateName))
 	return r, errors.Join(err, os.RemoveAll(tmp), lock.Close())
 }
@@ -77,6 +85,7 @@ type verifier struct {
 	r        *Report
 	log      string
 	progress func(done, total int64)
+	look     func(m *core.Machine)
 
 	state   *store.Store // the state file, nil if it does not open
 	at      store.Position
@@ -85,6 +94,8 @@ type verifier struct {
 	results []ledgerapi.Result
 	records int  // replayed since the last checkpoint of the replay
 	met     bool // the replay came by the state file's position
+	sums    sums
+	heads   map[uint64][32]byte // chain heads that the archive's manifest names, by entry
 }
 
 func (v *verifier) run(state, scratch string) error {
@@ -94,20 +105,26 @@ func (v *verifier) run(state, scratch string) error {
 			"start the node once without it to build it from the log: %w", err)
 	}
 	v.r.Region, v.r.Area = owner.Region, owner.Area
-	built := owner
-	built.Scratch, owner.ReadOnly = true, true
-	if v.built, err = store.Open(scratch, built); err != nil {
+	built, opt := owner.Options, owner.Options
+	built.Scratch, opt.ReadOnly = true, true
+	if v.built, v.machine, _, err = openBase(v.log, owner.Index, scratch, built); err != nil {
 		return err
 	}
-	if v.state, err = store.Open(state, owner); err != nil {
+	if v.state, err = store.Open(state, opt); err != nil {
 		v.r.problem("state file: %v", err)
 		v.state = nil
 	} else if v.at, err = v.state.Position(); err != nil {
 		v.r.problem("state file: %v", err)
 	}
+	if v.heads, err = manifestHeads(v.log); err != nil {
+		v.r.problem("archive: %v", err)
+	}
 	v.r.Checkpoint = v.at.Index
-	if v.replay() && v.state != nil {
-		v.restart()
+	if v.replay() {
+		if v.state != nil {
+			v.restart()
+		}
+		v.look(v.machine)
 	}
 	err = v.built.Close()
 	if v.state != nil {
@@ -129,20 +146,17 @@ func (v *verifier) part(n int64) func(done, total int64) {
 // way, and checks the books. It says whether the machine came to the log's end.
 func (v *verifier) replay() bool {
 	r := v.r
-	v.machine = core.New(core.Config{Region: r.Region, Area: r.Area, Past: v.built})
-	v.met = v.at.Index == 0
-	scanned, err := replog.Scan(v.log, v.part(0), v.apply)
+	v.met = v.at.Index == v.machine.Applied()
+	scanned, err := replog.Scan(v.log, v.at.Index, v.part(0), v.apply)
 	head := v.machine.Head()
 	r.Segments, r.Entries, r.Batches, r.Torn = scanned.Segments, scanned.Last, scanned.Batches, scanned.Torn
+	r.Archived, r.Base = scanned.Archived, scanned.Base
 	r.Head = hex.EncodeToString(head[:])
 	if err != nil && !errors.Is(err, errStop) {
 		r.problem("log: %v", err)
 	}
 	if !v.met {
 		r.problem("the state file stands at entry %d, which the log does not hold", v.at.Index)
-	}
-	if scanned.Segments > 0 && scanned.First != 1 {
-		r.problem("the log begins with entry %d; the segments before it are missing", scanned.First)
 	}
 	if errors.Is(err, errStop) {
 		return false
@@ -156,10 +170,21 @@ func (v *verifier) replay() bool {
 
 // apply is the replay's step for one batch.
 func (v *verifier) apply(e replog.Entry) error {
+	if isMark(e.Data) {
+		if err := v.sums.judge(e.Data); err != nil {
+			v.r.problem("entry %d: %v", e.Index, err)
+		}
+		return nil
+	}
 	var err error
+	before := v.machine.Applied()
 	if v.results, err = v.machine.ApplyBatch(e.Index, e.Data, v.results[:0]); err != nil {
 		v.r.problem("entry %d cannot be applied: %v", e.Index, err)
 		return errStop
+	}
+	v.sums.take(before, e.Index, v.machine)
+	if head, ok := v.heads[e.Index]; ok && head != v.machine.Head() {
+		v.r.problem("the chain head at entry %d is %x in the log and %x in the archive's manifest", e.Index, v.machine.Head(), head)
 	}
 	count(v.r, e.Data, v.results)
 	v.records += len(v.results)
@@ -263,8 +288,8 @@ func (v *verifier) restart() {
 			return
 		}
 	}
-	_, err := replog.Scan(v.log, v.part(1), func(e replog.Entry) error {
-		if e.Index <= v.at.Index {
+	_, err := replog.Scan(v.log, v.at.Index, v.part(1), func(e replog.Entry) error {
+		if e.Index <= v.at.Index || isMark(e.Data) {
 			return nil
 		}
 		var err error

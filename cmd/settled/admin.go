@@ -36,7 +36,14 @@ func (p *program) startAdmin(context.Context) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /live", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /ready", func(w http.ResponseWriter, _ *http.Request) {
-		if err := p.ready(); err != nil || p.hub == nil {
+		now := p.now.Load()
+		if now == nil {
+			_, id := p.node.Leader()
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = fmt.Fprintf(w, "not ready: this node follows %s\n", id)
+			return
+		}
+		if err := p.ready(); err != nil || now.hub == nil {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			_, _ = fmt.Fprintf(w, "not ready: %v, bank profiles %d\n", err, len(p.dir.Profiles()))
 			return
@@ -111,11 +118,15 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	counter(descLogBytes, s.Log.Bytes)
 	counter(descAppends, s.Log.Appends)
 	ch <- prometheus.MustNewConstMetric(descSync, prometheus.CounterValue, float64(s.Log.SyncNanos)/1e9)
+	now := c.p.now.Load()
+	if now == nil {
+		now = &serving{}
+	}
 	for n, b := range c.p.dir.Profiles() {
 		gauge(descPending, float64(len(c.p.node.Pending(n))), b.Code)
-		gauge(descBankUp, flag(c.p.hub != nil && c.p.hub.BankUp(n)), b.Code)
+		gauge(descBankUp, flag(now.hub != nil && now.hub.BankUp(n)), b.Code)
 	}
-	for code, srv := range c.p.counters {
+	for code, srv := range now.counters {
 		st := srv.Stats()
 		for what, v := range map[string]uint64{
 			"requests": st.Requests, "answers": st.Answers, "payments": st.Payments, "bad_codes": st.BadCodes, "writes": st.Writes,
@@ -126,10 +137,10 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 			counter(descEnded, n, code, acceptor.Reason(why).String()) //#nosec G115 -- an index of the list of reasons
 		}
 	}
-	if c.p.hub == nil {
+	if now.hub == nil {
 		return
 	}
-	h := c.p.hub.Snapshot()
+	h := now.hub.Snapshot()
 	gauge(descLive, float64(h.Live))
 	e := h.Engine
 	for what, v := range map[string]uint64{

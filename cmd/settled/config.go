@@ -33,6 +33,8 @@ type Config struct {
 	// Data is the directory of log and state. One process at a time.
 	Data string `yaml:"data"`
 
+	// Cluster names the nodes of the region when there are several.
+	Cluster Cluster `yaml:"cluster"`
 	// HSM is the Unix socket of the process started with -hsm.
 	HSM struct {
 		Socket string `yaml:"socket"`
@@ -85,6 +87,9 @@ type Config struct {
 		CheckpointSeconds int `yaml:"checkpoint_seconds"`
 		// SegmentMiB is the size of one segment of the log.
 		SegmentMiB int `yaml:"segment_mib"`
+		// KeepSegments is how many whole segments stay beside the archive, for
+		// nodes that were away.
+		KeepSegments int `yaml:"keep_segments"`
 	} `yaml:"limits"`
 
 	// Timers override those of the bank profiles, for tests and the demo; they
@@ -118,6 +123,8 @@ func defaults() Config {
 	c.Limits.TerminalWaitSeconds = 45
 	c.Limits.CheckpointSeconds = 60
 	c.Limits.SegmentMiB = 64
+	c.Limits.KeepSegments = 4
+	c.Cluster = clusterDefaults()
 	c.LogLevel = "info"
 	return c
 }
@@ -221,7 +228,9 @@ func (c *Config) check() error {
 	m.within("limits.free_space_mib", c.Limits.FreeSpaceMiB, 64, 1<<20)
 	m.within("limits.terminal_wait_seconds", c.Limits.TerminalWaitSeconds, 5, 120)
 	m.within("limits.checkpoint_seconds", c.Limits.CheckpointSeconds, 1, 3600)
-	m.within("limits.segment_mib", c.Limits.SegmentMiB, 1, 1024)
+	m.within("limits.segment_mib", c.Limits.SegmentMiB, 1, 256)
+	m.within("limits.keep_segments", c.Limits.KeepSegments, 1, 1000)
+	c.Cluster.check(&m)
 	c.checkDemo(&m)
 	switch c.LogLevel {
 	case "debug", "info", "warn", "error":
@@ -291,6 +300,9 @@ func (c *Config) checkDemo(m *mistakes) {
 	}
 	if c.NullLedger != "" && !c.Demo {
 		m.bad("null_ledger: only a demo may run without a ledger")
+	}
+	if c.NullLedger != "" && !c.Cluster.lone() {
+		m.bad("null_ledger: a node without a ledger has no others")
 	}
 }
 

@@ -162,8 +162,12 @@ func TestConfigMistakes(t *testing.T) {
 		{"checkpoint_seconds: 60", "checkpoint_seconds: 3601", "limits.checkpoint_seconds"},
 		{"segment_mib: 64", "segment_mib: 0", "limits.segment_mib"},
 		{"segment_mib: 64", "segment_mib: 1", ""},
-		{"segment_mib: 64", "segment_mib: 1024", ""},
-		{"segment_mib: 64", "segment_mib: 1025", "limits.segment_mib"},
+		{"segment_mib: 64", "segment_mib: 256", ""},
+		{"segment_mib: 64", "segment_mib: 257", "limits.segment_mib"},
+		{"keep_segments: 4", "keep_segments: 0", "limits.keep_segments"},
+		{"keep_segments: 4", "keep_segments: 1", ""},
+		{"keep_segments: 4", "keep_segments: 1000", ""},
+		{"keep_segments: 4", "keep_segments: 1001", "limits.keep_segments"},
 		{"segment_mib: 64", "segment_mib: many", "line"},
 
 		{"  reply_ms: 0\n  rev", "  reply_ms: 1\n  rev", "timers: only a demo"},
@@ -231,5 +235,51 @@ func FuzzReadConfig(f *testing.F) {
 			}
 		}
 		_, _ = readHSMConfig(bytes.NewReader(b)) // it only has to return
+	})
+}
+
+// TestClusterMistakes makes the example one of three nodes and then mistakes in it.
+func TestClusterMistakes(t *testing.T) {
+	read := func(r io.Reader) error { _, err := readConfig(r); return err }
+	lone := example(t, "settled.example.yaml")
+	tryEdits(t, lone, read, []edit{
+		{`  node: ""`, "  node: node-1", "cluster.nodes: the section names no nodes"},
+		{`  nodes: {}`, `  nodes: {node-1: {log: "192.0.2.1:8740", terminals: "192.0.2.1:8710"}}`, `cluster.node: "" is none of cluster.nodes`},
+	})
+	file := change(t, lone, `  nodes: {}
+  # This`, `  nodes:
+    node-1: {log: "192.0.2.1:8740", terminals: "192.0.2.1:8710"}
+    node-2: {log: "192.0.2.2:8740", terminals: "192.0.2.2:8710"}
+    n3: {log: "192.0.2.33:8740", terminals: "192.0.2.33:8710"}
+  # This`)
+	for _, e := range []edit{
+		{`  node: ""`, "  node: node-1", ""}, {`  cert: ""`, "  cert: c.pem", ""}, {`  key: ""`, "  key: c.key", ""}, {`  ca: ""`, "  ca: ca.pem", ""},
+	} {
+		file = change(t, file, e.old, e.new)
+	}
+	four := `n3: {log: "192.0.2.4:8740", terminals: "192.0.2.4:8710"}` + "\n    "
+	five := four + `n5: {log: "192.0.2.5:8740", terminals: "192.0.2.5:8710"}` + "\n    "
+	tryEdits(t, file, read, []edit{
+		{"  node: node-1", "  node: node-1", ""},
+		{"  node: node-1", "  node: node-4", `cluster.node: "node-4" is none`},
+		{"  cert: c.pem", "  cert: ''", "cluster.cert is missing"},
+		{"  key: c.key", "  key: ''", "cluster.key is missing"},
+		{"  ca: ca.pem", "  ca: ''", "cluster.ca is missing"},
+		{"    n3:", "    N3:", `cluster.nodes: "N3" is no name`},
+		{"    n3:", "    " + strings.Repeat("n", maxNodeName) + ":", ""},
+		{"    n3:", "    " + strings.Repeat("n", maxNodeName+1) + ":", "is no name"},
+		{`log: "192.0.2.33:8740"`, `log: "192.0.2.33"`, "cluster.nodes.n3.log:"},
+		{`log: "192.0.2.33:8740"`, `log: "192.0.2.33:8710"`, "is taken by cluster.nodes.n3"},
+		{`terminals: "192.0.2.33:8710"`, `terminals: ""`, "cluster.nodes.n3.terminals:"},
+		{`terminals: "192.0.2.33:8710"`, `port: 1`, "field port not found"},
+		{"    n3:", "    " + strings.Replace(five, "n3", "n4", 1) + "n3:", ""},
+		{"    n3:", "    " + strings.Replace(five, "n3", "n4", 1) + `n6: {log: "a:1", terminals: "a:2"}` + "\n    n3:", "6 nodes; at most 5"},
+		{"heartbeat_ms: 250", "heartbeat_ms: 49", "cluster.heartbeat_ms: 49 is outside 50 to 10000"},
+		{"heartbeat_ms: 250", "heartbeat_ms: 200", ""},
+		{"heartbeat_ms: 250", "heartbeat_ms: 301", "cluster.election_ms: 300 is outside 301"},
+		{"election_ms: 300", "election_ms: 249", "cluster.election_ms: 249 is outside 250"},
+		{"lease_ms: 200", "lease_ms: 250", ""},
+		{"lease_ms: 200", "lease_ms: 251", "cluster.lease_ms: 251 is outside 10 to 250"},
+		{"commit_ms: 20", "commit_ms: 0", "cluster.commit_ms: 0 is outside 1 to 250"},
 	})
 }

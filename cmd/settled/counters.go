@@ -14,44 +14,44 @@ import (
 )
 
 // startCounters serves the banks' counters and e-banks, one listener a bank.
-func (p *program) startCounters(context.Context) error {
-	codes := make([]string, 0, len(p.cfg.Counters))
-	for code := range p.cfg.Counters {
+func (s *serving) startCounters(context.Context) error {
+	codes := make([]string, 0, len(s.cfg.Counters))
+	for code := range s.cfg.Counters {
 		codes = append(codes, code)
 	}
 	sort.Strings(codes)
 	for _, code := range codes {
-		n, ok := p.dir.number(code)
+		n, ok := s.dir.number(code)
 		if !ok {
-			if len(p.dir.Profiles()) == 0 {
+			if len(s.dir.Profiles()) == 0 {
 				return nil // a new ledger: see startHub
 			}
 			return fmt.Errorf("counters.%s: the ledger holds no profile of this bank", code)
 		}
-		s, err := acceptor.New(acceptor.Config{
-			Profile: p.timed(p.dir.Profiles()[n]), Ledger: p.node, Persons: p.node, Codes: p.hsm, Names: p.hsm,
-			Open: p.openDate, Now: time.Now, NotWritten: notWritten,
+		srv, err := acceptor.New(acceptor.Config{
+			Profile: s.timed(s.dir.Profiles()[n]), Ledger: s.node, Persons: s.node, Codes: s.program.hsm, Names: s.program.hsm,
+			Open: s.openDate, Now: time.Now, NotWritten: notWritten, Current: s.current,
 		})
 		if err != nil {
 			return fmt.Errorf("counters.%s: %w", code, err)
 		}
-		l, err := net.Listen("tcp", p.cfg.Counters[code])
+		l, err := net.Listen("tcp", s.cfg.Counters[code])
 		if err != nil {
 			return fmt.Errorf("counters.%s: %w", code, err)
 		}
-		if l, err = p.cfg.counterListener(code, l); err != nil {
+		if l, err = s.cfg.counterListener(code, l); err != nil {
 			return err
 		}
-		p.counters[code] = s
+		s.counters[code] = srv
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			if err := s.Serve(l); err != nil {
-				p.failed(err)
+			if err := srv.Serve(l); err != nil {
+				s.failed(err)
 			}
 		}()
-		p.onStop(func() {
-			s.Close()
+		s.onStop(func() {
+			srv.Close()
 			_ = l.Close() // every connection has ended
 			<-ended
 		})
@@ -68,5 +68,8 @@ func (p *program) openDate(b si.Bank) si.BusinessDate {
 }
 
 // notWritten tells of an error of the ledger node whether it is sure that
-// nothing was logged.
-func notWritten(err error) bool { return !errors.Is(err, ledger.ErrUnknown) }
+// nothing was logged and that asking here again makes sense. A node that has lost
+// the lead says nothing at all: its caller comes to the one that has it.
+func notWritten(err error) bool {
+	return !errors.Is(err, ledger.ErrUnknown) && !errors.Is(err, ledger.ErrNotLeader)
+}

@@ -24,11 +24,11 @@ const (
 
 // startWindows opens each bank's business date, and goes on at each cutover
 // time while the node runs.
-func (p *program) startWindows(ctx context.Context) error {
-	if p.hub == nil {
+func (s *serving) startWindows(ctx context.Context) error {
+	if s.hub == nil {
 		return nil
 	}
-	next, err := p.cut(ctx, time.Now())
+	next, err := s.cut(ctx, time.Now())
 	if err != nil {
 		return err
 	}
@@ -44,13 +44,13 @@ func (p *program) startWindows(ctx context.Context) error {
 				return
 			case <-t.C:
 			}
-			if next, err = p.cut(context.Background(), time.Now()); err != nil {
-				p.log.Error().Err(err).Msg("cutover; tried again")
+			if next, err = s.cut(context.Background(), time.Now()); err != nil {
+				s.log.Error().Err(err).Msg("cutover; tried again")
 				next = time.Now().Add(cutRetry)
 			}
 		}
 	}()
-	p.onStop(func() { close(stop); <-ended })
+	s.onStop(func() { close(stop); <-ended })
 	return nil
 }
 

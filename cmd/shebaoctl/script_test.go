@@ -85,7 +85,7 @@ func runNode(ts *testscript.TestScript, neg bool, args []string) {
 	r := &running{ledger: n, ended: make(chan error, 1), server: &http.Server{
 		ReadHeaderTimeout: time.Second,
 		Handler: operator.New(operator.Config{
-			Ledger: n, Register: n, Sealer: keys(ts), Now: time.Now,
+			Ledger: n, Register: n, Sealer: keys(ts), Node: lone{n}, Now: time.Now,
 			Banks: func(code string) (si.Bank, bool) { b, ok := banks[code]; return b, ok },
 			Status: func() operator.Status {
 				head, applied := n.Head()
@@ -111,6 +111,23 @@ func keys(ts *testscript.TestScript) *softhsm.Store {
 	}
 	ts.Defer(func() { _ = s.Close() })
 	return s
+}
+
+// lone is the node as settled shows it to the socket.
+type lone struct{ *ledger.Node }
+
+func (l lone) Members() ([]operator.Member, error) {
+	list, err := l.Node.Members()
+	out := make([]operator.Member, len(list))
+	for i, m := range list {
+		out[i] = operator.Member(m)
+	}
+	return out, err
+}
+
+func (l lone) Backup(dir string, progress func(done, total int64)) (operator.Backup, error) {
+	b, err := l.Node.Backup(dir, progress)
+	return operator.Backup{Index: b.Index, Head: b.Head, Files: b.Files, Bytes: b.Bytes}, err
 }
 
 // nodes are the running nodes by the folder of their script; scripts of this

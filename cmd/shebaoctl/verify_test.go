@@ -102,7 +102,7 @@ func TestVerifyWithoutLedger(t *testing.T) {
 
 func TestProgressBar(t *testing.T) {
 	var out bytes.Buffer
-	p := progress{out: &out}
+	p := progress{out: &out, what: "verify"}
 	p.set(1, 100)
 	if out.Len() != 0 {
 		t.Errorf("a bar after no time at all: %q", out.String())

@@ -6,14 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/shebao-pay/shebao/ledger"
-	"github.com/shebao-pay/shebao/si"
-	"github.com/shebao-pay/shebao/si/ledgerapi"
-	"github.com/shebao-pay/shebao/simulators/load"
 	"github.com/shebao-pay/shebao/simulators/stage"
 )
 
@@ -22,7 +17,7 @@ type loadFlags struct {
 	path, bank            string
 	links, inFlight, rate int
 	seconds, persons      int
-	dues, kill            int
+	dues, kill, nodes     int
 	null, asJSON          bool
 }
 
@@ -72,7 +67,8 @@ func loadCommand() *cobra.Command {
 	fl.IntVar(&f.seconds, "seconds", 10, "how long new payments are begun")
 	fl.IntVar(&f.persons, "persons", 100_000, "residents in the ledger")
 	fl.IntVar(&f.dues, "dues", 0, "open notices kept ready: the next year is assessed when fewer are left")
-	fl.IntVar(&f.kill, "kill", 0, "kill settled with -9 so many times at random moments")
+	fl.IntVar(&f.kill, "kill", 0, "kill settled with -9 so many times at random moments; of several nodes the one that leads")
+	fl.IntVar(&f.nodes, "nodes", 1, "nodes of the hub, each a settled process of its own: 1 or 3")
 	fl.BoolVar(&f.null, "null-ledger", false, "measure a node without a ledger as well, in alternating slices, and print the ratio")
 	fl.BoolVar(&f.asJSON, "json", true, "the result as one JSON line")
 	return c
@@ -86,6 +82,8 @@ func (f *loadFlags) check() error {
 		return fmt.Errorf("--persons %d: 1,000 to 2,000,000", f.persons)
 	case f.seconds < 1 || f.seconds > 3600 || f.kill < 0 || f.kill > 1000 || f.dues < 0:
 		return errors.New("--seconds is 1 to 3600, --kill 0 to 1000, --dues not negative")
+	case f.nodes != 1 && f.nodes != 3 || f.nodes == 3 && f.null:
+		return errors.New("--nodes is 1 or 3, and 1 with --null-ledger")
 	case f.path == "terminal" && (f.links < 1 || f.inFlight < 1 || f.links*f.inFlight > stage.MaxTerminals):
 		return fmt.Errorf("--links %d --inflight %d: on the terminal path their product is the kiosks at one time, 1 to %d", f.links, f.inFlight, stage.MaxTerminals)
 	case f.path == "terminal" && (f.rate != 0 || f.dues != 0 || f.kill != 0 || f.null):
@@ -143,7 +141,7 @@ func (f *loadFlags) once(ctx context.Context, null bool, seconds int, tell func(
 	}
 	c := stage.Config{
 		Dir: dir, Bin: bin, Persons: f.persons, Seed: defaultSeed, Ports: ports,
-		HubOnly: true, NullLedger: null, Quick: true, Tell: tell,
+		HubOnly: true, NullLedger: null, Quick: true, Tell: tell, Nodes: f.nodes,
 	}
 	if f.path == "terminal" {
 		c.Terminals = f.links * f.inFlight
@@ -161,7 +159,7 @@ func (f *loadFlags) once(ctx context.Context, null bool, seconds int, tell func(
 		if err != nil {
 			return r, err
 		}
-		err = held(s.LedgerDir(), nil, false, &r)
+		err = held(s.LedgerDirs(), nil, false, &r)
 		return r, err
 	}
 	r, acks, err := s.Load(ctx, l)
@@ -172,41 +170,6 @@ func (f *loadFlags) once(ctx context.Context, null bool, seconds int, tell func(
 		r.Verify = "null ledger"
 		return r, nil
 	}
-	err = held(s.LedgerDir(), acks, f.kill > 0, &r)
+	err = held(s.LedgerDirs(), acks, f.kill > 0, &r)
 	return r, err
-}
-
-// held verifies the stopped ledger as shebaoctl does and then asks it for every
-// payment that was acknowledged: each must be posted with its receipt and
-// amount, and none but one for a notice.
-func held(dir string, acks []load.Ack, killed bool, out *stage.LoadResult) error {
-	rep, err := ledger.Verify(dir, func(int64, int64) {})
-	if err != nil {
-		return err
-	}
-	out.Verify = "ok"
-	if !rep.OK() {
-		out.Verify = strings.Join(rep.Problems, "; ")
-	}
-	if !killed {
-		return nil
-	}
-	n, err := ledger.Open(ledger.Config{Dir: dir, Region: rep.Region, Area: rep.Area})
-	if err != nil {
-		return err
-	}
-	lost, doubled := 0, 0
-	paid := make(map[si.NoticeNo]si.PaymentID, len(acks))
-	for _, a := range acks {
-		p, ok := n.Payment(a.Payment)
-		if !ok || p.State != ledgerapi.PayPosted || p.Receipt != a.Receipt || p.Total != a.Amount {
-			lost++
-		}
-		if other, twice := paid[a.Notice]; twice && other != a.Payment {
-			doubled++
-		}
-		paid[a.Notice] = a.Payment
-	}
-	out.Lost, out.Doubled = &lost, &doubled
-	return n.Close()
 }

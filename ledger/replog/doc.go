@@ -19,9 +19,12 @@
 //     again by the same id; never treat it as refused.
 //   - After a failover a record can stand in the log twice. Whoever applies it
 //     must make it one by its id.
-//   - Nothing of the log is deleted: segments cut at the front move to archive/.
+//   - Nothing of the log is deleted: old segments move to archive/, compressed.
 //
-// The bytes are described in docs/format/log-segments.md. Left out: replication
-// over a network (the transport is in memory, for one node) and snapshots sent
-// to other nodes; the interfaces do not change with them.
+// A lone node has its transport in memory. Several reach one another through a
+// [Network] ([Peers]: TLS 1.3, known by name); [Log.Role] tells who leads. A node
+// that is too far behind is sent the state that the log leads to ([State]): a
+// checkpoint is the only snapshot there is.
+//
+// The bytes are described in docs/format/log-segments.md.
 package replog

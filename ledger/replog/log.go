@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -76,19 +75,38 @@ type Config struct {
 	// Depth is how many batches may be under way at once. One is fastest on two
 	// cores.
 	Depth int
-	// Election is the time without a leader before a node stands for election;
-	// Lease the time a leader serves without hearing from the others.
+	// Heartbeat is the time without a leader before a node stands for election,
+	// Election that of a vote that came to nothing, Lease how long a leader serves
+	// without hearing from a majority, Commit how late a commit is told to nodes
+	// at rest.
+	Heartbeat time.Duration
 	Election  time.Duration
 	Lease     time.Duration
+	Commit    time.Duration
+	// Stuck is how long a write of the log may take on one of several nodes.
+	Stuck time.Duration
+	// Network carries the log to other nodes; nil is a lone node. State is asked
+	// for copies of the state and given those of other nodes.
+	Network   Network
+	State     State
 	LogOutput io.Writer // raft's own words; nil drops them
 	Files     Files
 	Fatal     func(error)
 }
 
 const (
-	defaultElection = 200 * time.Millisecond
-	defaultLease    = 100 * time.Millisecond
-	localAddress    = "local"
+	// A lone node waits for nobody's word but its own.
+	loneElection = 200 * time.Millisecond
+	loneLease    = 100 * time.Millisecond
+	// With others, a pause of a garbage collector or a disk must not look like
+	// death, and a death must be noticed well within a second.
+	defaultHeartbeat = 250 * time.Millisecond
+	defaultElection  = 300 * time.Millisecond
+	defaultLease     = 200 * time.Millisecond
+	defaultCommit    = 20 * time.Millisecond
+	// A disk that has not answered for so long will not be waited for.
+	defaultStuck = 5 * time.Second
+	localAddress = "local"
 )
 
 // batch is the records that share one entry.
@@ -101,8 +119,18 @@ type batch struct {
 type Log struct {
 	cfg     Config
 	store   *Store
+	stable  *stable
 	raft    *raft.Raft
 	machine Machine
+
+	transport io.Closer // nil for a lone node
+	notify    chan bool // raft's word whether this node leads
+	role      roles
+	rounds    rounds
+	unfollow  chan struct{}
+	followed  chan struct{}
+	held      uint64   // what the state held at the start or got from a snapshot; raft's goroutine's own
+	coming    Position // of the snapshot that is being received
 
 	mu     sync.Mutex // of the queue
 	queue  []byte
@@ -133,18 +161,14 @@ type flight struct {
 	f raft.ApplyFuture
 }
 
-// Open starts the log. It returns when this node leads and everything in the
-// log has been applied, or with an error.
+// Open starts the log. A lone node's is returned when it leads and everything in
+// the log has been applied; one of several nodes at once, to be led or to lead
+// (Role).
 func Open(ctx context.Context, cfg Config, m Machine) (*Log, error) {
 	if cfg.Depth == 0 {
 		cfg.Depth = 1
 	}
-	if cfg.Election == 0 {
-		cfg.Election = defaultElection
-	}
-	if cfg.Lease == 0 {
-		cfg.Lease = min(defaultLease, cfg.Election)
-	}
+	cfg.times()
 	if cfg.LogOutput == nil {
 		cfg.LogOutput = io.Discard
 	}
@@ -158,87 +182,59 @@ func Open(ctx context.Context, cfg Config, m Machine) (*Log, error) {
 		return nil, errors.New("replog: a node needs a name that it keeps for ever")
 	}
 	l := &Log{
-		cfg: cfg, machine: m,
+		cfg: cfg, machine: m, held: cfg.At.Index,
+		notify: make(chan bool), followed: make(chan struct{}), unfollow: make(chan struct{}),
+		role: roles{changed: make(chan struct{})},
 		wake: make(chan struct{}, 1), token: make(chan struct{}, cfg.Depth),
 		futures: make(chan flight, cfg.Depth+1), quit: make(chan struct{}), ended: make(chan struct{}),
 	}
 	l.config.Store(&Position{ConfigIndex: cfg.At.ConfigIndex, Config: cfg.At.Config})
+	go l.follow()
 	if err := l.start(); err != nil {
+		close(l.unfollow)
+		<-l.followed
 		return nil, err
 	}
 	l.work.Add(1)
 	go l.submitter()
 	go l.watcher()
-	if err := l.ready(ctx); err != nil {
-		return nil, errors.Join(err, l.Close())
+	if cfg.Network == nil {
+		if err := l.ready(ctx); err != nil {
+			return nil, errors.Join(err, l.Close())
+		}
 	}
 	return l, nil
 }
 
-// start opens the store and raft on it.
-func (l *Log) start() error {
-	st, err := openStable(l.cfg.Files, l.cfg.Meta, l.cfg.Fatal)
-	if err != nil {
-		return err
-	}
-	l.store, err = OpenStore(StoreOptions{
-		Dir: l.cfg.Dir, Segment: l.cfg.Segment, Known: l.cfg.At.Index, Files: l.cfg.Files, Fatal: l.cfg.Fatal,
-	})
-	if err != nil {
-		return err
-	}
-	_, trans := raft.NewInmemTransport(localAddress)
-	rc := l.raftConfig()
-	snaps := snapshots{at: l.cfg.At}
-	if last, err := l.store.LastIndex(); err != nil || last == 0 {
-		// A log that was never written promised nothing to anyone; a start that
-		// was cut short between term and first entry begins anew.
-		err = errors.Join(err, st.reset())
-		if err == nil {
-			err = raft.BootstrapCluster(rc, l.store, st, snaps, trans, raft.Configuration{
-				Servers: []raft.Server{{ID: rc.LocalID, Address: localAddress}},
-			})
-		}
-		if err != nil {
-			return errors.Join(fmt.Errorf("replog: begin a log: %w", err), l.store.Close())
+// times fills in the defaults.
+func (c *Config) times() {
+	set := func(d *time.Duration, def time.Duration) {
+		if *d == 0 {
+			*d = def
 		}
 	}
-	if l.raft, err = raft.NewRaft(rc, fsm{l}, l.store, st, snaps, trans); err != nil {
-		return errors.Join(fmt.Errorf("replog: start raft: %w", err), l.store.Close())
+	set(&c.Commit, defaultCommit)
+	if c.Network == nil {
+		set(&c.Election, loneElection)
+		set(&c.Heartbeat, c.Election)
+		set(&c.Lease, min(loneLease, c.Election))
+		return
 	}
-	return nil
+	set(&c.Stuck, defaultStuck)
+	set(&c.Heartbeat, defaultHeartbeat)
+	set(&c.Election, defaultElection)
+	set(&c.Lease, defaultLease)
 }
-
-func (l *Log) raftConfig() *raft.Config {
-	rc := raft.DefaultConfig()
-	rc.LocalID = raft.ServerID(l.cfg.NodeID)
-	rc.HeartbeatTimeout, rc.ElectionTimeout = l.cfg.Election, l.cfg.Election
-	rc.LeaderLeaseTimeout = l.cfg.Lease
-	rc.CommitTimeout = 20 * time.Millisecond
-	rc.MaxAppendEntries = 64
-	rc.NoSnapshotRestoreOnStart = true
-	rc.NoLegacyTelemetry = true
-	// Checkpoints are the owner's: raft never makes one and never compacts.
-	rc.SnapshotThreshold = math.MaxUint64
-	rc.SnapshotInterval = 24 * time.Hour
-	rc.TrailingLogs = math.MaxUint64
-	rc.LogOutput, rc.LogLevel = l.cfg.LogOutput, "WARN"
-	return rc
-}
-
-// readyEvery is how often a starting node looks whether it leads.
-const readyEvery = 2 * time.Millisecond
 
 // ready waits until this node leads and has applied the whole log.
 func (l *Log) ready(ctx context.Context) error {
-	tick := time.NewTicker(readyEvery)
-	defer tick.Stop()
 	for {
-		if l.raft.State() == raft.Leader && l.raft.Barrier(0).Error() == nil {
+		r, changed := l.role.get()
+		if r.Leads {
 			return nil
 		}
 		select {
-		case <-tick.C:
+		case <-changed:
 		case <-ctx.Done():
 			return fmt.Errorf("replog: waiting to lead: %w", ctx.Err())
 		}
@@ -264,7 +260,12 @@ func (l *Log) Close() error {
 	l.work.Wait()
 	// Every batch under way is with raft now; give each the time to be applied.
 	l.drained(closeWait)
+	close(l.unfollow)
 	err := l.raft.Shutdown().Error()
+	<-l.followed
+	if l.transport != nil {
+		err = errors.Join(err, l.transport.Close())
+	}
 	l.flying.Lock()
 	lost := l.pending
 	l.pending = nil
@@ -406,7 +407,7 @@ func (l *Log) watcher() {
 		if err == nil || !l.take(fl.b) {
 			continue // applied, or failed by Close
 		}
-		if errors.Is(err, raft.ErrNotLeader) {
+		if errors.Is(err, raft.ErrNotLeader) || errors.Is(err, raft.ErrLeadershipTransferInProgress) {
 			l.lose(fl.b, ErrNotLeader)
 		} else {
 			l.lose(fl.b, fmt.Errorf("%w: %w", ErrUnknown, err))
@@ -457,7 +458,8 @@ func (l *Log) lose(b *batch, err error) {
 // Leader tells whether this node leads, and the name of the node that does.
 func (l *Log) Leader() (bool, string) {
 	_, id := l.raft.LeaderWithID()
-	return l.raft.State() == raft.Leader, string(id)
+	r, _ := l.role.get()
+	return r.Leads, string(id)
 }
 
 // Stats reads the counters.
@@ -470,29 +472,3 @@ func (l *Log) Stats() Stats {
 	l.mu.Unlock()
 	return s
 }
-
-// fsm is raft's side of the machine.
-type fsm struct{ l *Log }
-
-// Apply gives the token back before the machine begins, so that the next sync
-// overlaps with applying and answering.
-func (f fsm) Apply(e *raft.Log) any {
-	var waiters []Waiter
-	if b := f.l.match(e.Data); b != nil {
-		waiters = b.waiters
-	}
-	if e.Index > f.l.cfg.At.Index {
-		at := *f.l.config.Load()
-		at.Index, at.Term = e.Index, e.Term
-		f.l.machine.Apply(Entry{Position: at, AppendedAt: e.AppendedAt, Data: e.Data}, waiters)
-	}
-	return nil
-}
-
-// StoreConfiguration notes the member list, which goes with the next checkpoint.
-func (f fsm) StoreConfiguration(index uint64, c raft.Configuration) {
-	f.l.config.Store(&Position{ConfigIndex: index, Config: raft.EncodeConfiguration(c)})
-}
-
-func (f fsm) Snapshot() (raft.FSMSnapshot, error) { return nil, errNoSnapshots }
-func (f fsm) Restore(io.ReadCloser) error         { return errNoSnapshots }

@@ -16,10 +16,16 @@ func (s *Store) recover() error {
 	if s.mark, err = openMark(s.files, filepath.Join(s.opt.Dir, markName)); err != nil {
 		return fmt.Errorf("replog: open the end mark: %w", err)
 	}
+	if err := s.settleBase(); err != nil {
+		return err
+	}
 	if err := s.openSegments(); err != nil {
 		return err
 	}
-	durable := max(s.mark.index, s.opt.Known)
+	durable := s.mark.index
+	if s.opt.Known > s.base {
+		durable = max(durable, s.opt.Known)
+	}
 	var buf []byte
 	for i, g := range s.segs {
 		final := i == len(s.segs)-1

@@ -40,7 +40,6 @@ const (
 	segmentSuffix = ".seg"
 	nextName      = "next" // the segment that is being filled with zeros
 	markName      = "end"
-	archiveName   = "archive"
 )
 
 func segmentName(first uint64) string { return fmt.Sprintf("%016x%s", first, segmentSuffix) }
@@ -55,7 +54,9 @@ func listSegments(files Files, dir string) ([]string, error) {
 	for _, n := range names {
 		hex, ok := strings.CutSuffix(n, segmentSuffix)
 		if !ok {
-			continue
+			if hex, ok = strings.CutSuffix(n, archivedSuffix); !ok {
+				continue
+			}
 		}
 		if _, err := strconv.ParseUint(hex, 16, 64); err != nil || len(hex) != 16 {
 			return nil, fmt.Errorf("replog: %s is no segment of ours; move it out of the log's folder", filepath.Join(dir, n))

@@ -33,6 +33,9 @@ var (
 	ErrClosed = errors.New("replog: the log is closed")
 	// ErrGap is returned for an entry that does not follow the last one.
 	ErrGap = errors.New("replog: entry does not follow the last one")
+	// ErrState is returned when the state file is older than the log's beginning,
+	// or missing: what lies between is in the archive.
+	ErrState = errors.New("replog: the state file is missing or too old for this log")
 	// ErrTooLarge is returned for what exceeds MaxFrame.
 	ErrTooLarge = errors.New("replog: record too large")
 )
@@ -45,6 +48,10 @@ type StoreOptions struct {
 	// last checkpoint. A log that ends before it has lost entries.
 	Known uint64
 	Files Files // nil is Disk
+	// Stuck is how long one write and its sync may take; after that Fatal is
+	// called, because a leader whose disk hangs keeps its lead by its heartbeats
+	// and lets everybody wait. 0 waits for ever.
+	Stuck time.Duration
 	// Fatal is called once with the first write or sync error. The default
 	// panics. When it returns, the store refuses everything.
 	Fatal func(error)
@@ -65,8 +72,14 @@ type Store struct {
 	cache ring
 	dead  error // set by the first failure and by Close
 
+	// base is the entry whose state another node sent: the log begins behind it.
+	// 0 for a log that begins with entry 1.
+	base      uint64
+	archiving sync.Mutex // held while segments move
+
 	filler *filler
 	stats  storeStats
+	stuck  *time.Timer // runs while a write is under way; nil without Stuck
 }
 
 // OpenStore opens the log and repairs a torn end. Damage is a *DamageError.
@@ -87,6 +100,12 @@ func OpenStore(opt StoreOptions) (*Store, error) {
 		return nil, fmt.Errorf("replog: %w", err)
 	}
 	s := &Store{opt: opt, files: opt.Files}
+	if opt.Stuck > 0 {
+		s.stuck = time.AfterFunc(opt.Stuck, func() {
+			opt.Fatal(fmt.Errorf("replog: the disk under %s has not finished a write for %s", opt.Dir, opt.Stuck))
+		})
+		s.stuck.Stop()
+	}
 	if err := s.recover(); err != nil {
 		return nil, errors.Join(err, s.closeFiles())
 	}
@@ -222,6 +241,10 @@ func (s *Store) write(logs []*raft.Log) error {
 	}
 	s.buf = b
 	start := time.Now()
+	if s.stuck != nil {
+		s.stuck.Reset(s.opt.Stuck)
+		defer s.stuck.Stop()
+	}
 	if _, err := g.f.WriteAt(b, at); err != nil {
 		return s.fail(fmt.Errorf("replog: write %s: %w", g.path, err))
 	}
@@ -331,6 +354,8 @@ func (s *Store) read(g *segment, index uint64, l *raft.Log) error {
 // the front nothing is destroyed: segments that lie wholly in the range move to
 // the archive folder. At the back, entries that were never committed are cut.
 func (s *Store) DeleteRange(from, to uint64) error {
+	s.archiving.Lock()
+	defer s.archiving.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.dead != nil {
@@ -355,6 +380,9 @@ func (s *Store) DeleteRange(from, to uint64) error {
 }
 
 func (s *Store) archive(to uint64) error {
+	if to >= s.last && s.base != 0 {
+		return s.restartLog()
+	}
 	dir := filepath.Join(s.opt.Dir, archiveName)
 	if err := s.files.MkdirAll(dir); err != nil {
 		return fmt.Errorf("replog: %w", err)
@@ -382,6 +410,21 @@ func (s *Store) archive(to uint64) error {
 	s.first, s.last, s.crc = 0, 0, 0
 	s.cache.cut(0)
 	return s.setMarkDurable(0)
+}
+
+// restartLog sets everything aside that a snapshot has replaced.
+func (s *Store) restartLog() error {
+	var paths []string
+	for _, g := range s.segs {
+		if err := g.f.Close(); err != nil {
+			return fmt.Errorf("replog: set aside %s: %w", g.path, err)
+		}
+		paths = append(paths, g.path)
+	}
+	s.segs = nil
+	s.first, s.last, s.crc = 0, 0, 0
+	s.cache.cut(0)
+	return s.setAside(paths)
 }
 
 // cut removes the entries from index on. The mark goes first, so that a fall in

@@ -8,8 +8,8 @@
 // transaction touches few pages, and it is either whole or absent.
 //
 // The buckets and keys are described in docs/format/state-bolt.md. The rows'
-// own bytes belong to ledger/core. Left out: copies of the file for other
-// nodes, and any repair; a file that does not fit is replaced by a replay.
+// own bytes belong to ledger/core. Left out: any repair; a file that does not fit
+// is replaced by a replay.
 package store
 
 import (
@@ -51,8 +51,13 @@ const (
 
 // Errors of the store.
 var (
-	// ErrSchema is returned for a file of another version or another ledger.
-	ErrSchema = errors.New("store: the state file does not belong here")
+	// ErrSchema is returned for a file of an earlier version: it is built anew
+	// from the log.
+	ErrSchema = errors.New("store: the state file is of an earlier version")
+	// ErrNewer is returned for a file of a later version.
+	ErrNewer = errors.New("store: the state file is of a later version than this program; install that version")
+	// ErrForeign is returned for a file of another region's ledger.
+	ErrForeign = errors.New("store: this is another ledger's state file")
 	// ErrDamaged is returned for a file whose own rows do not read.
 	ErrDamaged = errors.New("store: the state file is damaged; move it away and the next start builds it from the log")
 )
@@ -142,11 +147,22 @@ func belongs(tx *bolt.Tx, opt Options) error {
 	if n == nil {
 		return ErrDamaged
 	}
-	if v := n.Get(keySchema); len(v) != 4 || binary.LittleEndian.Uint32(v) != Schema {
-		return fmt.Errorf("%w: schema %x, this program has %d", ErrSchema, v, Schema)
+	v := n.Get(keyLedger)
+	if len(v) != 6 {
+		return fmt.Errorf("%w: it does not say whose ledger it is", ErrDamaged)
 	}
-	if v := n.Get(keyLedger); !bytes.Equal(v, ledgerID(opt)) {
-		return fmt.Errorf("%w: it is of region and area %x, this node of region %d, area %s", ErrSchema, v, opt.Region, opt.Area)
+	if !bytes.Equal(v, ledgerID(opt)) {
+		return fmt.Errorf("%w: it is of region %d, area %s, this node of region %d, area %s", ErrForeign,
+			binary.LittleEndian.Uint16(v), si.AreaCode(binary.LittleEndian.Uint32(v[2:])), opt.Region, opt.Area)
+	}
+	if v = n.Get(keySchema); len(v) != 4 {
+		return fmt.Errorf("%w: it does not say its version", ErrDamaged)
+	}
+	switch has := binary.LittleEndian.Uint32(v); {
+	case has < Schema:
+		return fmt.Errorf("%w: schema %d, this program has %d", ErrSchema, has, Schema)
+	case has > Schema:
+		return fmt.Errorf("%w: schema %d, this program has %d", ErrNewer, has, Schema)
 	}
 	for _, b := range core.Buckets() {
 		if tx.Bucket([]byte(b.String())) == nil {
@@ -156,15 +172,21 @@ func belongs(tx *bolt.Tx, opt Options) error {
 	return nil
 }
 
-// Owner reads whose ledger a state file is.
-func Owner(path string) (Options, error) {
-	var opt Options
+// Owned is whose ledger a state file is, and where it stands.
+type Owned struct {
+	Options
+	Position // of the last checkpoint
+}
+
+// Owner reads whose ledger a state file is, of whatever version.
+func Owner(path string) (Owned, error) {
+	var o Owned
 	if _, err := os.Stat(path); err != nil {
-		return opt, fmt.Errorf("store: %w", err)
+		return o, fmt.Errorf("store: %w", err)
 	}
 	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: lockWait, ReadOnly: true})
 	if err != nil {
-		return opt, fmt.Errorf("store: open %s: %w", path, err)
+		return o, fmt.Errorf("store: open %s: %w", path, err)
 	}
 	err = guard(func() error {
 		return db.View(func(tx *bolt.Tx) error {
@@ -173,12 +195,17 @@ func Owner(path string) (Options, error) {
 				return fmt.Errorf("%w: it does not say whose ledger it is", ErrDamaged)
 			}
 			v := n.Get(keyLedger)
-			opt.Region = si.Region(binary.LittleEndian.Uint16(v))
-			opt.Area = si.AreaCode(binary.LittleEndian.Uint32(v[2:]))
-			return nil
+			o.Region = si.Region(binary.LittleEndian.Uint16(v))
+			o.Area = si.AreaCode(binary.LittleEndian.Uint32(v[2:]))
+			if v = n.Get(keyPosition); v == nil {
+				return nil
+			}
+			var err error
+			o.Position, err = parsePosition(v)
+			return err
 		})
 	})
-	return opt, errors.Join(err, db.Close())
+	return o, errors.Join(err, db.Close())
 }
 
 // guard makes an error of what bbolt does with a damaged file: it panics, or

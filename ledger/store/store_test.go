@@ -142,8 +142,8 @@ func TestOpenRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, other := range []Options{{Region: 2, Area: demo.Area}, {Region: 1, Area: 330111}} {
-		if _, err := Open(path, other); !errors.Is(err, ErrSchema) {
-			t.Errorf("Open(%+v) of another ledger's file: %v, want ErrSchema", other, err)
+		if _, err := Open(path, other); !errors.Is(err, ErrForeign) {
+			t.Errorf("Open(%+v) of another ledger's file: %v, want ErrForeign", other, err)
 		}
 	}
 	junk := filepath.Join(t.TempDir(), "junk")

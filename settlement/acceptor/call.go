@@ -75,6 +75,13 @@ func (c *conn) judged(r *request) {
 	if b.Kind != profile.Inquiry {
 		r.id = b.PaymentID(bank)
 	}
+	if (b.Kind == profile.Inquiry || b.Kind == profile.PayStatus) && c.s.cfg.Current != nil {
+		if err := c.s.cfg.Current(); err != nil {
+			c.end(NotLeading) // what is read here may be old: no word at all
+			c.free <- r
+			return
+		}
+	}
 	switch b.Kind {
 	case profile.NoticePay:
 		// Our date is left to the ledger: the date that is open when the record

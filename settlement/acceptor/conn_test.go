@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -360,6 +361,30 @@ func TestLedgerFailureIsSilence(t *testing.T) {
 	if len(r.book.pays) != 1 {
 		t.Errorf("%d payments, want 1", len(r.book.pays))
 	}
+}
+
+// TestReadsAtANodeThatNoLongerLeads ends the link without a word: what the node
+// knows may be old, and "unknown payment" would be a lie.
+func TestReadsAtANodeThatNoLongerLeads(t *testing.T) {
+	var leads atomic.Bool
+	leads.Store(true)
+	r := start(t, "ccb", func(_ *profile.Profile, s *Server) {
+		s.cfg.Current = func() error {
+			if leads.Load() {
+				return nil
+			}
+			return errors.New("no majority")
+		}
+	})
+	p := r.ready()
+	p.want("00", profile.NoticePay, p.pay(noticeOpen, testAmount, 1))
+	p.want("00", profile.PayStatus, p.original(1))
+	leads.Store(false)
+	p.send(p.frame(profile.PayStatus, p.original(1)))
+	if n, hungUp := p.closed(); n != 0 || !hungUp {
+		t.Errorf("%d answers, hung up %v; want silence and the end", n, hungUp)
+	}
+	r.waitEnded(NotLeading)
 }
 
 // TestHSMAway closes the link when codes cannot be checked or made: never an

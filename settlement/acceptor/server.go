@@ -83,6 +83,10 @@ type Config struct {
 	// bank is then answered 96 and asks again later. Every other error is an
 	// unknown outcome, of which nothing is said. Nil takes every error for that.
 	NotWritten func(error) bool
+	// Current returns nil when what Ledger is asked now is as new as anything that
+	// was answered; otherwise an inquiry ends the connection, and the bank asks the
+	// node that leads. Nil is for a node that has no others.
+	Current func() error
 	// Open is the business date that is open for the bank: the date by which an
 	// inquiry is reckoned, as the ledger reckons the payment.
 	Open func(si.Bank) si.BusinessDate
@@ -103,10 +107,11 @@ const (
 	HSMAway                   // codes could not be checked or made
 	Full                      // one connection more than the profile allows
 	Stopping                  // this node ends
+	NotLeading                // another node may lead
 	reasons
 )
 
-var reasonNames = [reasons]string{"peer_closed", "bad_frame", "slow_frame", "idle", "slow_writer", "outcome_open", "hsm_away", "full", "stopping"}
+var reasonNames = [reasons]string{"peer_closed", "bad_frame", "slow_frame", "idle", "slow_writer", "outcome_open", "hsm_away", "full", "stopping", "not_leading"}
 
 // String names the reason as metrics do.
 func (r Reason) String() string {

@@ -78,11 +78,11 @@ func unreachable(err error) error {
 func (c *Client) Ask(ctx context.Context, path string, in, out any) error {
 	method, body := http.MethodGet, io.Reader(nil)
 	if in != nil {
-		b, err := json.Marshal(in)
-		if err != nil {
-			return fmt.Errorf("operator: %w", err)
+		var err error
+		if body, err = jsonBody(in); err != nil {
+			return err
 		}
-		method, body = http.MethodPost, bytes.NewReader(b)
+		method = http.MethodPost
 	}
 	resp, err := c.call(ctx, method, path, body)
 	if err != nil {
@@ -93,6 +93,17 @@ func (c *Client) Ask(ctx context.Context, path string, in, out any) error {
 		return fmt.Errorf("operator: answer cut short: %w", err)
 	}
 	return nil
+}
+
+// errCutShort is an answer that did not come to its end.
+var errCutShort = errors.New("operator: the node stopped answering in the middle")
+
+func jsonBody(v any) (io.Reader, error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("operator: %w", err)
+	}
+	return bytes.NewReader(b), nil
 }
 
 // Upload streams a file to an import call; progress gets the lines checked, and

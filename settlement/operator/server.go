@@ -51,6 +51,7 @@ type Config struct {
 	Ledger   Ledger
 	Register Register
 	Sealer   Sealer
+	Node     Node // nil for a node that always leads and is asked nothing
 	Status   func() Status
 	Banks    func(code string) (si.Bank, bool) // by profile code
 	Stage    string                            // folder for files under check, without names; the system's if empty
@@ -103,6 +104,9 @@ func New(cfg Config) *Server {
 	s.mux.HandleFunc("POST /v1/notices", s.notices)
 	s.mux.HandleFunc("POST /v1/dues", s.duesOf)
 	s.mux.HandleFunc("GET /v1/payments/{id}", s.payment)
+	if cfg.Node != nil {
+		s.clusterRoutes()
+	}
 	return s
 }
 
@@ -127,7 +131,7 @@ func Listen(path string) (net.Listener, error) {
 }
 
 // Handler serves the calls.
-func (s *Server) Handler() http.Handler { return s.mux }
+func (s *Server) Handler() http.Handler { return s.leading(s.mux) }
 
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) { reply(w, s.cfg.Status()) }
 

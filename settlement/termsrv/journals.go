@@ -22,8 +22,13 @@ var ErrGap = errors.New("termsrv: journal records do not follow those held here"
 // Journals keeps what terminals upload of their journals: one file a terminal,
 // each record as its length (4 bytes, big-endian) and its body, in order from
 // record 1. A record is acknowledged when it is on the disk.
+//
+// Of several nodes each keeps what came while it led. Where records do not follow
+// those it holds, because another node has taken some, it begins a further file,
+// named by its first record; all nodes' files together are the whole.
 type Journals struct {
 	dir   string
+	gaps  bool
 	mu    sync.Mutex
 	files map[si.Terminal]*journalFile
 }
@@ -35,12 +40,13 @@ type journalFile struct {
 	bad  error // after a failed write the file is not written again
 }
 
-// OpenJournals uses the folder, which is made if it is missing.
-func OpenJournals(dir string) (*Journals, error) {
+// OpenJournals uses the folder, which is made if it is missing. gaps says that
+// other nodes take records too.
+func OpenJournals(dir string, gaps bool) (*Journals, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("termsrv: journals: %w", err)
 	}
-	return &Journals{dir: dir, files: map[si.Terminal]*journalFile{}}, nil
+	return &Journals{dir: dir, gaps: gaps, files: map[si.Terminal]*journalFile{}}, nil
 }
 
 // Close closes the files.
@@ -66,6 +72,11 @@ func (j *Journals) Take(t si.Terminal, first uint64, records [][]byte) (uint64, 
 	}
 	if f.bad != nil {
 		return 0, f.bad
+	}
+	if first > f.head+1 && j.gaps {
+		if f, err = j.begin(t, first); err != nil {
+			return 0, err
+		}
 	}
 	if first == 0 || first > f.head+1 {
 		return 0, fmt.Errorf("%w: they begin at %d, held are %d", ErrGap, first, f.head)
@@ -95,18 +106,43 @@ func (j *Journals) Take(t si.Terminal, first uint64, records [][]byte) (uint64, 
 	return f.head, nil
 }
 
-// file opens a terminal's file and counts what it holds; a record cut short at
-// the end, which was never acknowledged, is written over.
+// file opens a terminal's newest file and counts what it holds; a record cut
+// short at the end, which was never acknowledged, is written over.
 func (j *Journals) file(t si.Terminal) (*journalFile, error) {
 	if f, ok := j.files[t]; ok {
 		return f, nil
 	}
-	path := filepath.Join(j.dir, TerminalName(t)+".journal")
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) // #nosec G304 -- a number makes the name
+	name, first := TerminalName(t)+".journal", uint64(1)
+	further, err := filepath.Glob(filepath.Join(j.dir, TerminalName(t)+".from-*.journal"))
 	if err != nil {
 		return nil, fmt.Errorf("termsrv: journals: %w", err)
 	}
-	jf := &journalFile{f: f}
+	if n := len(further); n > 0 { // their names are as long as another and sorted
+		name = filepath.Base(further[n-1])
+		if _, err := fmt.Sscanf(name, TerminalName(t)+".from-%d.journal", &first); err != nil || first == 0 {
+			return nil, fmt.Errorf("termsrv: journals: %s is no name of ours", further[n-1])
+		}
+	}
+	return j.open(t, name, first)
+}
+
+// begin starts a further file at a record.
+func (j *Journals) begin(t si.Terminal, first uint64) (*journalFile, error) {
+	if old := j.files[t]; old != nil {
+		if err := old.f.Close(); err != nil {
+			return nil, fmt.Errorf("termsrv: journals: %w", err)
+		}
+		delete(j.files, t)
+	}
+	return j.open(t, fmt.Sprintf("%s.from-%020d.journal", TerminalName(t), first), first)
+}
+
+func (j *Journals) open(t si.Terminal, name string, first uint64) (*journalFile, error) {
+	f, err := os.OpenFile(filepath.Join(j.dir, name), os.O_CREATE|os.O_RDWR, 0o600) // #nosec G304 -- numbers make the name
+	if err != nil {
+		return nil, fmt.Errorf("termsrv: journals: %w", err)
+	}
+	jf := &journalFile{f: f, head: first - 1}
 	r := bufio.NewReader(f)
 	for {
 		var length [4]byte

@@ -155,7 +155,7 @@ func (s *Server) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		if addr, here := s.cfg.Leader(); !here {
-			writeProblem(w, problem(http.StatusMisdirectedRequest, termapi.ErrNotLeader, "this node does not lead; ask "+addr).leader(addr))
+			NotLeading(w, addr)
 			return
 		}
 		t, p := s.identify(r)

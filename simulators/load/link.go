@@ -18,6 +18,7 @@ import (
 type link struct {
 	r     *run
 	no    int
+	node  int // of the addresses, the one last tried
 	nc    net.Conn
 	key   *mac.Key
 	slots []payment
@@ -35,6 +36,7 @@ type link struct {
 	stamp  [10]byte
 	today  day
 	given  *marks
+	linked time.Time // when the connection began to be made
 
 	recent  [keepLast]payment // the last ones answered, to ask for again
 	recheck []payment
@@ -56,9 +58,21 @@ func newLink(r *run, no int) *link {
 	return l
 }
 
-// connect makes the connection and signs on.
+// connect makes the connection and signs on, at the first node that takes it. A
+// node that does not lead takes none.
 func (l *link) connect(ctx context.Context) error {
-	c, err := bankhost.DialCounter(ctx, bankhost.CounterConfig{Profile: l.r.cfg.Profile, Keys: l.r.cfg.Keys, Addr: l.r.cfg.Addr, Timeout: answerWait})
+	var c *bankhost.Counter
+	var err error
+	for range l.r.cfg.Addrs {
+		l.linked = time.Now()
+		c, err = bankhost.DialCounter(ctx, bankhost.CounterConfig{
+			Profile: l.r.cfg.Profile, Keys: l.r.cfg.Keys, Addr: l.r.cfg.Addrs[l.node], Timeout: answerWait / time.Duration(len(l.r.cfg.Addrs)),
+		})
+		if err == nil {
+			break
+		}
+		l.node = (l.node + 1) % len(l.r.cfg.Addrs)
+	}
 	if err != nil {
 		return err
 	}
@@ -332,7 +346,7 @@ func (l *link) accept(p *payment, r *reply, at int64) {
 		}
 		return
 	}
-	ack := Ack{Notice: p.notice, Amount: p.amount, Receipt: receipt, Serial: p.serial}
+	ack := Ack{Notice: p.notice, Amount: p.amount, Receipt: receipt, Serial: p.serial, Linked: l.linked}
 	if !decodeID(&ack.Payment, r.payment) {
 		l.fail(fmt.Sprintf("payment %012d was answered 00 without its id", p.serial))
 		return

@@ -31,7 +31,7 @@ const (
 
 // Config says what a run is.
 type Config struct {
-	Addr    string // of the ISO 8583 server
+	Addrs   []string // of the ISO 8583 servers of the hub's nodes; one of them leads
 	Profile *profile.Profile
 	Keys    bankhost.Keys
 	// Links are kept, each with up to InFlight payments under way.
@@ -61,6 +61,8 @@ type Ack struct {
 	Amount  si.Fen
 	Receipt si.ReceiptNo
 	Serial  uint64 // DE 37
+	// Linked is when the connection that carried the answer was made.
+	Linked time.Time
 }
 
 // Report is what a run came to.
@@ -146,6 +148,8 @@ func (c *Config) check() error {
 		c.OnAck = func(Ack) {}
 	}
 	switch {
+	case len(c.Addrs) == 0:
+		return errors.New("load: a server's address is needed")
 	case c.Profile == nil || c.Next == nil:
 		return errors.New("load: a profile and a supply of notices are needed")
 	case c.Links < 1 || c.Links > maxLinks:

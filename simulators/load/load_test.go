@@ -48,7 +48,7 @@ func (w *world) config(links, inFlight int) Config {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return Config{Addr: w.addr, Profile: p, Keys: testKeys(), Links: links, InFlight: inFlight, Duration: 5 * time.Second}
+	return Config{Addrs: []string{w.addr}, Profile: p, Keys: testKeys(), Links: links, InFlight: inFlight, Duration: 5 * time.Second}
 }
 
 // acks collects what was acknowledged.
@@ -212,7 +212,7 @@ func TestConfigBounds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good := Config{Addr: "127.0.0.1:1", Profile: p, Links: 1, InFlight: maxInFlight, Duration: time.Second, Next: (&notices{}).Next}
+	good := Config{Addrs: []string{"127.0.0.1:1"}, Profile: p, Links: 1, InFlight: maxInFlight, Duration: time.Second, Next: (&notices{}).Next}
 	if err := good.check(); err != nil {
 		t.Errorf("at the bounds: %v", err)
 	}

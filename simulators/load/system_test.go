@@ -221,7 +221,7 @@ func TestIssueAndPayAll(t *testing.T) {
 		t.Fatalf("%d notices of %d residents, %d left, progress %d times", supply.Len(), persons, supply.Left(), told)
 	}
 	got := &acks{}
-	rep, err := Run(t.Context(), Config{Addr: s.addrs["ccb"], Profile: s.profs["ccb"], Keys: s.keys["ccb"], Links: 2, InFlight: 16,
+	rep, err := Run(t.Context(), Config{Addrs: []string{s.addrs["ccb"]}, Profile: s.profs["ccb"], Keys: s.keys["ccb"], Links: 2, InFlight: 16,
 		Duration: 30 * time.Second, Next: supply.Next, OnAck: got.add})
 	if err != nil {
 		t.Fatal(err)

@@ -37,20 +37,24 @@ type Load struct {
 
 // LoadResult is what a run came to.
 type LoadResult struct {
-	Payments   uint64  `json:"payments"`
-	PerSecond  float64 `json:"per_second"`
-	P50        float64 `json:"p50_ms"`
-	P99        float64 `json:"p99_ms"`
-	P999       float64 `json:"p999_ms"`
-	Errors     uint64  `json:"errors"`
-	CPUMicros  float64 `json:"cpu_us_per_payment"`
-	LogBytes   float64 `json:"log_bytes_per_payment"`
-	Verify     string  `json:"verify"`
-	Kills      *int    `json:"kills,omitempty"`
-	Lost       *int    `json:"lost,omitempty"`
-	Doubled    *int    `json:"doubled,omitempty"`
-	Refills    int     `json:"refills"`
-	AskedAgain uint64  `json:"asked_again"`
+	Payments  uint64  `json:"payments"`
+	PerSecond float64 `json:"per_second"`
+	P50       float64 `json:"p50_ms"`
+	P99       float64 `json:"p99_ms"`
+	P999      float64 `json:"p999_ms"`
+	Errors    uint64  `json:"errors"`
+	CPUMicros float64 `json:"cpu_us_per_payment"`
+	LogBytes  float64 `json:"log_bytes_per_payment"`
+	Verify    string  `json:"verify"`
+	Kills     *int    `json:"kills,omitempty"`
+	// FailoverP50 and FailoverMax are from the kill of a leader to the next
+	// acknowledged payment.
+	FailoverP50 *float64 `json:"failover_ms_p50,omitempty"`
+	FailoverMax *float64 `json:"failover_ms_max,omitempty"`
+	Lost        *int     `json:"lost,omitempty"`
+	Doubled     *int     `json:"doubled,omitempty"`
+	Refills     int      `json:"refills"`
+	AskedAgain  uint64   `json:"asked_again"`
 
 	Refused map[string]uint64 `json:"refused,omitempty"`
 	Faults  []string          `json:"faults,omitempty"`
@@ -157,6 +161,20 @@ func (p *supply) refill() {
 	p.done = p.done || err != nil
 }
 
+// rest waits until no refill is under way: the hub is stopped next.
+func (p *supply) rest() {
+	for {
+		p.mu.Lock()
+		p.done = true // none begins any more
+		busy := p.busy
+		p.mu.Unlock()
+		if !busy {
+			return
+		}
+		time.Sleep(pollTime)
+	}
+}
+
 // assessYear makes next years' dues for every person of the stage.
 func (s *Stage) assessYear(ctx context.Context, year string) error {
 	var csv bytes.Buffer
@@ -190,9 +208,13 @@ func (s *Stage) Load(ctx context.Context, l Load) (LoadResult, []load.Ack, error
 	if err != nil {
 		return LoadResult{}, nil, err
 	}
-	port, ok := s.cfg.Ports.Counters[l.Bank]
-	if !ok {
+	if _, ok := s.cfg.Ports.Counters[l.Bank]; !ok {
 		return LoadResult{}, nil, fmt.Errorf("stage: bank %s has no counter link; rcb, ccb and boc have", l.Bank)
+	}
+	if s.several() && l.Kill > 0 {
+		// Notices are made by the node that leads: enough must lie ready for the
+		// time without one.
+		l.Dues = max(l.Dues, s.cfg.Persons/2)
 	}
 	sup := &supply{s: s, null: s.cfg.NullLedger, low: l.Dues}
 	if !sup.null {
@@ -206,15 +228,25 @@ func (s *Stage) Load(ctx context.Context, l Load) (LoadResult, []load.Ack, error
 	killing, stopKilling := context.WithCancel(ctx)
 	defer stopKilling()
 	killed := make(chan int, 1)
-	go func() { killed <- s.killAtRandom(killing, l) }()
+	over := &failovers{heard: make(chan time.Duration, 1)}
+	var took []time.Duration
+	go func() {
+		if s.several() {
+			took = s.killLeaders(killing, l, over)
+			killed <- len(took)
+			return
+		}
+		killed <- s.killAtRandom(killing, l)
+	}()
 	cpu, logs := s.spent()
 	rep, err := load.Run(ctx, load.Config{
-		Addr: addr(port), Profile: p, Keys: s.keys.bank(p), Links: l.Links, InFlight: l.InFlight, Rate: l.Rate,
+		Addrs: s.counterAddrs(l.Bank), Profile: p, Keys: s.keys.bank(p), Links: l.Links, InFlight: l.InFlight, Rate: l.Rate,
 		Duration: time.Duration(l.Seconds) * time.Second, Next: sup.Next, NoReceipts: sup.null, Grace: startTime,
 		OnAck: func(a load.Ack) {
 			if l.Kill == 0 {
 				return // the report counts; keeping millions would only cost
 			}
+			over.hear(a)
 			mu.Lock()
 			acks = append(acks, a)
 			mu.Unlock()
@@ -222,6 +254,7 @@ func (s *Stage) Load(ctx context.Context, l Load) (LoadResult, []load.Ack, error
 	})
 	stopKilling()
 	kills := <-killed
+	sup.rest()
 	cpuEnd, logsEnd := s.spent()
 	cpu, logs = cpuEnd-cpu, logsEnd-logs
 	if err != nil {
@@ -241,6 +274,9 @@ func (s *Stage) Load(ctx context.Context, l Load) (LoadResult, []load.Ack, error
 	s.StopHub()
 	if l.Kill > 0 {
 		out.Kills = &kills
+	}
+	if s.several() && l.Kill > 0 {
+		out.note(took)
 	}
 	return out, acks, nil
 }
@@ -282,12 +318,16 @@ func (s *Stage) spent() (cpu time.Duration, logBytes int64) {
 	s.mu.Lock()
 	cpu, logBytes = s.deadCPU, s.deadLog
 	s.mu.Unlock()
-	return cpu + s.cpu(s.settled, s.hsm), logBytes + s.logSize()
+	if s.several() {
+		c, l := s.nodesSpent()
+		return cpu + c + s.cpu(s.hsm), logBytes + l
+	}
+	return cpu + s.cpu(s.settled, s.hsm), logBytes + logSize(s.cfg.Ports.Admin)
 }
 
 // mourn adds what settled has spent before it is killed.
 func (s *Stage) mourn() {
-	cpu, logs := s.cpu(s.settled), s.logSize()
+	cpu, logs := s.cpu(s.settled), logSize(s.cfg.Ports.Admin)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.deadCPU += cpu
@@ -313,9 +353,10 @@ func (s *Stage) cpu(list ...*process) time.Duration {
 	return sum
 }
 
-// logSize is what settled says it has written to its log since it started.
-func (s *Stage) logSize() int64 {
-	u := url.URL{Scheme: "http", Host: addr(s.cfg.Ports.Admin), Path: "/metrics"}
+// logSize is what settled, asked at its admin port, says it has written to its
+// log since it started.
+func logSize(admin int) int64 {
+	u := url.URL{Scheme: "http", Host: addr(admin), Path: "/metrics"}
 	resp, err := http.Get(u.String())
 	if err != nil {
 		return 0

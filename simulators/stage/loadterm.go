@@ -89,10 +89,14 @@ func (s *Stage) LoadTerminals(ctx context.Context, l Load) (LoadResult, error) {
 		return LoadResult{}, err
 	}
 	l.Tell(fmt.Sprintf("%d terminals are in service", len(kiosks)))
+	url, err := s.terminalURL(ctx)
+	if err != nil {
+		return LoadResult{}, err
+	}
 	w := &wallet{s: s, bank: l.Bank}
 	cpu, logs := s.spent()
 	rep, err := load.Terminals(ctx, load.TerminalConfig{
-		URL: "https://" + addr(s.cfg.Ports.Terminals), Kiosks: kiosks, Duration: time.Duration(l.Seconds) * time.Second,
+		URL: url, Kiosks: kiosks, Duration: time.Duration(l.Seconds) * time.Second,
 		Grace: startTime, NextCard: w.Next,
 	})
 	if err != nil {

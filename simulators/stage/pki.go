@@ -117,6 +117,19 @@ func (p *pki) write(name string, der []byte, key *ecdsa.PrivateKey) error {
 // issue makes name.pem and name.key unless they are there, and gives the
 // SHA-256 of the certificate.
 func (p *pki) issue(file, name string, server bool) ([32]byte, error) {
+	use := x509.ExtKeyUsageClientAuth
+	if server {
+		use = x509.ExtKeyUsageServerAuth
+	}
+	return p.issueFor(file, name, server, use)
+}
+
+// issueNode is issue for a node towards the others, at both ends of a connection.
+func (p *pki) issueNode(name string) ([32]byte, error) {
+	return p.issueFor(name, name, true, x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth)
+}
+
+func (p *pki) issueFor(file, name string, server bool, uses ...x509.ExtKeyUsage) ([32]byte, error) {
 	if der, err := readPEM(p.path(file + ".pem")); err == nil {
 		return sha256.Sum256(der), nil
 	}
@@ -126,9 +139,8 @@ func (p *pki) issue(file, name string, server bool) ([32]byte, error) {
 	}
 	tmpl := certTemplate(name)
 	tmpl.KeyUsage = x509.KeyUsageDigitalSignature
-	tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	tmpl.ExtKeyUsage = uses
 	if server {
-		tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 		tmpl.DNSNames, tmpl.IPAddresses = []string{name}, []net.IP{net.IPv4(127, 0, 0, 1)}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, p.cert, &key.PublicKey, p.key)

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"os"
@@ -52,7 +53,7 @@ region:
   name: 示例区
   hotline: "0571-12333"
   issuing_areas: ["3301"]
-data: {{quote .Dir "/ledger"}}
+data: {{quote .Dir "/" .Ledger}}
 hsm: {socket: {{quote .Dir "/hsm.sock"}}}
 terminals:
   listen: 127.0.0.1:{{.Ports.Terminals}}
@@ -68,7 +69,18 @@ counters:
 {{- range $code, $port := .Ports.Counters}}
   {{$code}}: 127.0.0.1:{{$port}}
 {{- end}}
-operator: {socket: {{quote .Dir "/operator.sock"}}}
+operator: {socket: {{quote .Dir "/" .Socket}}}
+{{- if .Nodes}}
+cluster:
+  node: {{.Node}}
+  nodes:
+{{- range .Nodes}}
+    {{.Name}}: {log: "127.0.0.1:{{.Log}}", terminals: "127.0.0.1:{{.Terminals}}"}
+{{- end}}
+  cert: {{quote .Dir "/pki/" .Node ".pem"}}
+  key: {{quote .Dir "/pki/" .Node ".key"}}
+  ca: {{quote .Dir "/pki/ca.pem"}}
+{{- end}}
 admin: {listen: "127.0.0.1:{{.Ports.Admin}}"}
 limits:
   free_space_mib: 256
@@ -122,15 +134,35 @@ log_level: {{.}}
 
 // writeFile fills a node file of this stage.
 func (s *Stage) writeFile(name string, t *template.Template) (string, error) {
+	return s.write(name, t, map[string]any{"Ports": s.cfg.Ports, "Ledger": "ledger", "Socket": "operator.sock"})
+}
+
+// writeNodeFile fills the file of one of several nodes.
+func (s *Stage) writeNodeFile(n *hubNode) (string, error) {
+	type node struct {
+		Name           string
+		Log, Terminals int
+	}
+	var list []node
+	for _, o := range s.nodes {
+		list = append(list, node{NodeName(o.no), o.log, o.ports.Terminals})
+	}
+	return s.write(n.fileName(), settledFile, map[string]any{
+		"Ports": n.ports, "Ledger": n.ledger(), "Socket": n.socket(), "Node": NodeName(n.no), "Nodes": list,
+	})
+}
+
+func (s *Stage) write(name string, t *template.Template, of map[string]any) (string, error) {
 	var b bytes.Buffer
 	reader := ""
 	if s.Rig != nil {
 		reader = s.Rig.Socket()
 	}
-	err := t.Execute(&b, map[string]any{
-		"Dir": s.cfg.Dir, "Ports": s.cfg.Ports, "Quick": s.cfg.Quick, "Null": s.cfg.NullLedger, "HubOnly": s.cfg.HubOnly,
+	maps.Copy(of, map[string]any{
+		"Dir": s.cfg.Dir, "Quick": s.cfg.Quick, "Null": s.cfg.NullLedger, "HubOnly": s.cfg.HubOnly,
 		"Reader": reader, "ReaderName": vpcd.ReaderName(0), "IdleMillis": s.cfg.Idle.Milliseconds(), "LogLevel": s.cfg.LogLevel,
 	})
+	err := t.Execute(&b, of)
 	if err != nil {
 		return "", fmt.Errorf("stage: %w", err)
 	}
@@ -201,6 +233,10 @@ func (s *Stage) KillHub() {
 
 // StopHub ends settled in order.
 func (s *Stage) StopHub() {
+	if s.several() {
+		s.stopNodes()
+		return
+	}
 	s.mu.Lock()
 	p := s.settled
 	s.mu.Unlock()

@@ -39,6 +39,9 @@ type Config struct {
 	// Terminals is how many terminals the hub knows: 1, which 0 means as well, to
 	// MaxTerminals. LoadTerminals plays them. A folder keeps those it began with.
 	Terminals int
+	// Nodes is how many nodes the hub has: 1, which 0 means as well, or 3. Several
+	// are for load; they begin as one that is filled and grow.
+	Nodes int
 	// NullLedger runs settled without a ledger: the yardstick of the load.
 	NullLedger bool
 	// Quick shortens the time-outs, so that each fault ends within seconds.
@@ -155,6 +158,7 @@ type Stage struct {
 	mu        sync.Mutex
 	hsm       *process
 	settled   *process
+	nodes     []*hubNode    // of a hub of several
 	deadCPU   time.Duration // of killed hubs
 	deadLog   int64
 	terminald *process
@@ -187,6 +191,9 @@ func Start(ctx context.Context, cfg Config) (_ *Stage, err error) {
 	if cfg.Terminals < 1 || cfg.Terminals > MaxTerminals {
 		return nil, fmt.Errorf("stage: %d terminals; 1 to %d are possible", cfg.Terminals, MaxTerminals)
 	}
+	if cfg.Nodes > 1 && (cfg.Nodes > 5 || !cfg.HubOnly || cfg.NullLedger) {
+		return nil, fmt.Errorf("stage: %d nodes; several, at most 5, are for load on a real ledger", cfg.Nodes)
+	}
 	if cfg.Dir, err = filepath.Abs(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("stage: %w", err)
 	}
@@ -197,7 +204,7 @@ func Start(ctx context.Context, cfg Config) (_ *Stage, err error) {
 		}
 	}()
 	for _, step := range []func(context.Context) error{
-		s.takeDir, s.prepare, s.startBanks, s.startDevices, s.startHSM, s.StartHub, s.fill, s.StartTerminal,
+		s.takeDir, s.prepare, s.startBanks, s.startDevices, s.startHSM, s.StartHub, s.fill, s.grow, s.StartTerminal,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err

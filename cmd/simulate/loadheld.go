@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/shebao-pay/shebao/ledger"
+	"github.com/shebao-pay/shebao/ledger/core"
+	"github.com/shebao-pay/shebao/si"
+	"github.com/shebao-pay/shebao/si/ledgerapi"
+	"github.com/shebao-pay/shebao/simulators/load"
+	"github.com/shebao-pay/shebao/simulators/stage"
+)
+
+// held verifies each node's stopped ledger as shebaoctl does, and asks it for
+// every payment that was acknowledged: each must be posted with its receipt and
+// amount, and none but one for a notice. All nodes must end in one chain head.
+func held(dirs []string, acks []load.Ack, killed bool, out *stage.LoadResult) error {
+	lost, doubled, head := 0, 0, ""
+	var wrong []string
+	for i, dir := range dirs {
+		rep, err := ledger.VerifyAnd(dir, nil, func(m *core.Machine) {
+			l, d := missed(m, acks)
+			lost, doubled = max(lost, l), max(doubled, d)
+		})
+		if err != nil {
+			return err
+		}
+		wrong = append(wrong, rep.Problems...)
+		if i > 0 && rep.Head != head {
+			wrong = append(wrong, fmt.Sprintf("%s ends in chain head %s, %s in %s", stage.NodeName(i), head, stage.NodeName(i+1), rep.Head))
+		}
+		head = rep.Head
+	}
+	out.Verify = "ok"
+	if len(wrong) > 0 {
+		out.Verify = strings.Join(wrong, "; ")
+	}
+	if killed {
+		out.Lost, out.Doubled = &lost, &doubled
+	}
+	return nil
+}
+
+// missed counts the acknowledged payments that a ledger does not hold as they
+// were acknowledged, and those of a notice that another payment had paid.
+func missed(m *core.Machine, acks []load.Ack) (lost, doubled int) {
+	paid := make(map[si.NoticeNo]si.PaymentID, len(acks))
+	for _, a := range acks {
+		p, ok := m.Payment(a.Payment)
+		if !ok || p.State != ledgerapi.PayPosted || p.Receipt != a.Receipt || p.Total != a.Amount {
+			lost++
+		}
+		if other, twice := paid[a.Notice]; twice && other != a.Payment {
+			doubled++
+		}
+		paid[a.Notice] = a.Payment
+	}
+	return lost, doubled
+}
