@@ -59,6 +59,7 @@ var siblings = map[string][]string{
 	"settlement/banklink":          {"settlement/bankmsg", "settlement/profile"},
 	"settlement/banklink/linktest": {"settlement/bankmsg", "settlement/profile"},
 	"settlement/acceptor":          {"settlement/bankmsg", "settlement/profile"},
+	"settlement/notice":            {"settlement/paper"},
 	"settlement/termsrv":           {"settlement/engine"},
 
 	"ledger/core":  {"ledger/assess", "ledger/chain"},
