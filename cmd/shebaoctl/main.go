@@ -36,6 +36,6 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 	root.SetOut(out)
 	root.SetErr(errOut)
 	root.AddCommand(verifyCommand(), configCommand(), checkProfileCommand(), importCommand(), assessCommand(),
-		terminalCommand(), noticeCommand(), healthCommand())
+		terminalCommand(), noticeCommand(), pendingCommand(), healthCommand())
 	return root.ExecuteContext(ctx)
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -87,6 +88,10 @@ func runNode(ts *testscript.TestScript, neg bool, args []string) {
 		Handler: operator.New(operator.Config{
 			Ledger: n, Register: n, Sealer: hashes{}, Now: time.Now,
 			Banks: func(code string) (si.Bank, bool) { b, ok := banks[code]; return b, ok },
+			Agency: func() operator.Agency {
+				return operator.Agency{Name: "示范区社会保险经办中心", Hotline: "12333", Area: "330110", Banks: []string{"示例农商银行"}, Demo: true}
+			},
+			Pending: func() []operator.PendingView { return pendings },
 			Status: func() operator.Status {
 				head, applied := n.Head()
 				return operator.Status{Version: "test", Area: "330110", Leader: true, Applied: applied, Head: hex.EncodeToString(head[:])}
@@ -96,6 +101,12 @@ func runNode(ts *testscript.TestScript, neg bool, args []string) {
 	go func() { r.ended <- r.server.Serve(l) }()
 	ts.Defer(func() { _ = r.stop() })
 	nodes[ts.Getenv("WORK")] = r
+}
+
+// pendings are two payments in doubt, one of which needs a person.
+var pendings = []operator.PendingView{
+	{ID: "0193a1b2c3d4e5f60718293a4b5c6d7e", Bank: "ccb", State: "WAITING", Amount: 51000, STAN: 7, RRN: "632610000007", Tries: 2, Since: "2026-11-22T10:00:00+08:00"},
+	{ID: "0193a1b2c3d4e5f60718293a4b5c6d7f", Bank: "icbc", State: "DESK", Amount: 149200, STAN: 8, RRN: "632610000008", Tries: 1, Since: "2026-11-22T11:00:00+08:00", Why: operator.NeedsCrossDay},
 }
 
 // nodes are the running nodes by the folder of their script; scripts of this
@@ -110,7 +121,8 @@ func stopNode(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(r.stop())
 }
 
-// writePeople writes import files: people DIR N; DIR/id.txt has the first ID number.
+// writePeople writes import files: people DIR N; DIR/id.txt has the first ID
+// number and DIR/ids.csv all of them.
 func writePeople(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: people DIR N")
@@ -122,6 +134,13 @@ func writePeople(ts *testscript.TestScript, neg bool, args []string) {
 	first, err := gen.At(0)
 	ts.Check(err)
 	ts.Check(os.WriteFile(filepath.Join(ts.MkAbs(args[0]), "id.txt"), []byte(first.IDNumber+"\n"), 0o600))
+	list := operator.NoticeColumns[0] + "\n"
+	for i := range n {
+		p, err := gen.At(i)
+		ts.Check(err)
+		list += p.IDNumber + "\n"
+	}
+	ts.Check(os.WriteFile(filepath.Join(ts.MkAbs(args[0]), "ids.csv"), []byte(list), 0o600))
 }
 
 // replace changes one place of a file: replace FILE OLD NEW.
@@ -163,7 +182,7 @@ func hashOf(s string) (h si.Hash) {
 func (hashes) SealPersons(_ context.Context, in []hsmapi.PersonRecord) ([]hsmapi.SealedPerson, error) {
 	out := make([]hsmapi.SealedPerson, len(in))
 	for i, p := range in {
-		out[i] = hsmapi.SealedPerson{IDHash: hashOf(p.IDNumber.Reveal("test")), Blob: []byte("sealed")}
+		out[i] = hsmapi.SealedPerson{IDHash: hashOf(p.IDNumber.Reveal("test")), Blob: []byte(p.Name.Masked() + "|" + p.IDNumber.Tail())}
 	}
 	return out, nil
 }
@@ -184,4 +203,9 @@ func (hashes) HashIDs(_ context.Context, in []si.IDNumber) ([]si.Hash, error) {
 		out[i] = hashOf(id.Reveal("test"))
 	}
 	return out, nil
+}
+
+func (hashes) OpenPerson(_ context.Context, blob []byte) (hsmapi.PersonView, error) {
+	name, tail, _ := strings.Cut(string(blob), "|")
+	return hsmapi.PersonView{MaskedName: name, IDTail: tail}, nil
 }

@@ -262,6 +262,7 @@ type Open struct {
 	RRN    [12]byte
 	Tries  int
 	Since  time.Time
+	Called bool // an operator was called: so many reversals brought no proof
 }
 
 // Unresolved lists the payments in doubt, oldest first.
@@ -271,7 +272,7 @@ func (e *Engine) Unresolved() []Open {
 		if p.doubtful() {
 			list = append(list, Open{
 				ID: p.id, Bank: p.bank.prof.Number, State: p.state, Amount: p.total,
-				STAN: p.stan, RRN: p.rrn, Tries: int(p.memo.Tries), Since: p.since,
+				STAN: p.stan, RRN: p.rrn, Tries: int(p.memo.Tries), Since: p.since, Called: p.alarmed,
 			})
 		}
 	}

@@ -195,8 +195,8 @@ func personOf(l []string, rec *hsmapi.PersonRecord, c *ledgerapi.PutPerson) erro
 		return fmt.Errorf("person_type: %w", err)
 	}
 	area, err := strconv.ParseUint(l[3], 10, 32)
-	if err != nil || len(l[3]) != 6 {
-		return fmt.Errorf("household: not a six-digit area code")
+	if err != nil || len(l[3]) != 6 && len(l[3]) != 9 {
+		return fmt.Errorf("household: not an area code of six or nine digits")
 	}
 	c.Household = si.AreaCode(area)
 	birth, err := time.Parse("20060102", l[4])

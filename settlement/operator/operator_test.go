@@ -29,6 +29,7 @@ type node struct {
 	ids      map[si.PaymentID]ledgerapi.Command
 	persons  map[si.Hash]ledgerapi.Person
 	assessed int
+	offices  []byte
 	fail     error
 }
 
@@ -51,7 +52,7 @@ func (n *node) Do(_ context.Context, c ledgerapi.Command) (ledgerapi.Result, err
 	n.ids[c.Key()] = c
 	switch c := c.(type) {
 	case ledgerapi.PutPerson:
-		n.persons[c.IDHash] = ledgerapi.Person{No: si.PersonNo(len(n.persons) + 1), IDHash: c.IDHash, Version: 1}
+		n.persons[c.IDHash] = ledgerapi.Person{No: si.PersonNo(len(n.persons) + 1), IDHash: c.IDHash, Household: c.Household, Sealed: c.Sealed, Version: 1}
 	case ledgerapi.PutCard:
 		if _, ok := n.persons[c.IDHash]; !ok {
 			return ledgerapi.Result{Code: ledgerapi.NotFound}, nil
@@ -78,7 +79,7 @@ func (n *node) Person(h si.Hash) (ledgerapi.Person, bool) {
 	return p, ok
 }
 func (n *node) DuesOf(p si.PersonNo, _ si.BusinessDate) []ledgerapi.Due {
-	return []ledgerapi.Due{{Ref: ledgerapi.DueRef{ID: si.DueID(p), Amount: 100}, Fund: si.MedRes, Period: si.YearPeriod(2026), State: ledgerapi.DueOpen}}
+	return []ledgerapi.Due{{Ref: ledgerapi.DueRef{ID: si.DueID(p), Amount: 100}, Fund: si.MedRes, Period: si.YearPeriod(2026), Payer: ledgerapi.PayerPerson, State: ledgerapi.DueOpen}}
 }
 func (n *node) NoticeByNo(no si.NoticeNo, _ si.BusinessDate) (ledgerapi.NoticeView, bool) {
 	v := ledgerapi.NoticeView{No: no}
@@ -88,9 +89,25 @@ func (n *node) NoticeByNo(no si.NoticeNo, _ si.BusinessDate) (ledgerapi.NoticeVi
 	case serial == 2:
 		v.Held = true
 	default:
-		v.Total = si.Fen(serial) * 100
+		v.Total, v.ValidUntil = si.Fen(serial)*100, si.Date(2026, 12, 31)
+		v.Dues = []ledgerapi.Due{{Ref: ledgerapi.DueRef{Amount: v.Total - 1, LateFee: 1}, Fund: si.MedRes, Period: si.YearPeriod(2026)}}
 	}
 	return v, true
+}
+func (n *node) PersonByNo(no si.PersonNo) (ledgerapi.Person, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, p := range n.persons {
+		if p.No == no {
+			return p, true
+		}
+	}
+	return ledgerapi.Person{}, false
+}
+func (n *node) Config(ledgerapi.ConfigKind, string, si.BusinessDate) (ledgerapi.Config, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return ledgerapi.Config{Body: n.offices}, n.offices != nil
 }
 func (n *node) Payment(si.PaymentID) (ledgerapi.Payment, bool) { return ledgerapi.Payment{}, false }
 
@@ -124,6 +141,13 @@ func (sealer) HashIDs(_ context.Context, in []si.IDNumber) ([]si.Hash, error) {
 	return out, nil
 }
 
+func (sealer) OpenPerson(_ context.Context, blob []byte) (hsmapi.PersonView, error) {
+	if string(blob) != "sealed" {
+		return hsmapi.PersonView{}, hsmapi.ErrForm
+	}
+	return hsmapi.PersonView{MaskedName: "王*明", IDTail: "0011"}, nil
+}
+
 func serve(t *testing.T) (*Client, *node) {
 	t.Helper()
 	n := &node{ids: map[si.PaymentID]ledgerapi.Command{}, persons: map[si.Hash]ledgerapi.Person{}}
@@ -131,6 +155,10 @@ func serve(t *testing.T) (*Client, *node) {
 		Ledger: n, Register: n, Sealer: sealer{}, Now: time.Now,
 		Status: func() Status { return Status{Version: "test", Leader: true} },
 		Banks:  func(code string) (si.Bank, bool) { return 3, code == "ccb" },
+		Agency: func() Agency { return Agency{Name: "示例", Area: "330110"} },
+		Pending: func() []PendingView {
+			return []PendingView{{ID: "1", State: "WAITING"}, {ID: "2", State: "DESK", Why: NeedsCrossDay}, {ID: "3", State: "UNDOING", Why: NeedsUnanswered}}
+		},
 	})
 	path := filepath.Join(t.TempDir(), "op.sock")
 	l, err := Listen(path)

@@ -37,6 +37,8 @@ type Register interface {
 	DuesOf(p si.PersonNo, on si.BusinessDate) []ledgerapi.Due
 	Payment(si.PaymentID) (ledgerapi.Payment, bool)
 	NoticeByNo(no si.NoticeNo, on si.BusinessDate) (ledgerapi.NoticeView, bool)
+	PersonByNo(si.PersonNo) (ledgerapi.Person, bool)
+	Config(kind ledgerapi.ConfigKind, name string, on si.BusinessDate) (ledgerapi.Config, bool)
 }
 
 // Sealer hides personal data before it goes anywhere.
@@ -44,6 +46,7 @@ type Sealer interface {
 	SealPersons(ctx context.Context, in []hsmapi.PersonRecord) ([]hsmapi.SealedPerson, error)
 	HashCards(ctx context.Context, in []hsmapi.CardRecord) ([]hsmapi.CardHashes, error)
 	HashIDs(ctx context.Context, in []si.IDNumber) ([]si.Hash, error)
+	OpenPerson(ctx context.Context, blob []byte) (hsmapi.PersonView, error)
 }
 
 // Config ties the door to the node.
@@ -53,6 +56,8 @@ type Config struct {
 	Sealer   Sealer
 	Status   func() Status
 	Banks    func(code string) (si.Bank, bool) // by profile code
+	Agency   func() Agency                     // without its offices: they are in the ledger
+	Pending  func() []PendingView              // oldest first
 	Now      func() time.Time
 	Random   func([]byte)
 }
@@ -96,6 +101,8 @@ func New(cfg Config) *Server {
 	s.mux.HandleFunc("POST /v1/assess", s.assess)
 	s.mux.HandleFunc("POST /v1/notice", s.notice)
 	s.mux.HandleFunc("POST /v1/notices", s.notices)
+	s.mux.HandleFunc("GET /v1/agency", s.agency)
+	s.mux.HandleFunc("GET /v1/pending", s.pending)
 	s.mux.HandleFunc("POST /v1/dues", s.duesOf)
 	s.mux.HandleFunc("GET /v1/payments/{id}", s.payment)
 	return s
@@ -183,6 +190,12 @@ func (s *Server) putConfig(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		refuse(w, http.StatusBadRequest, "from: "+err.Error())
 		return
+	}
+	if kind == ledgerapi.ConfigOffices {
+		if _, err := ParseOffices(q.Body); err != nil {
+			refuse(w, http.StatusBadRequest, err.Error())
+			return
+		}
 	}
 	s.do(w, r, ledgerapi.PutConfig{
 		ID: id, Kind: kind, Name: q.Name, From: from, Body: q.Body,

@@ -117,7 +117,7 @@ func (p *supply) fill(ctx context.Context) error {
 		}
 		csv.WriteString(r.IDNumber + "\n")
 	}
-	_, err := p.s.Operator.Notices(ctx, 30, &csv, func(l operator.NoticeLine) {
+	_, err := p.s.Operator.Notices(ctx, operator.NoticeAsk{Days: 30}, &csv, func(l operator.NoticeLine) {
 		no, err := si.ParseNoticeNo(l.Notice)
 		if err != nil || l.Total == 0 {
 			return

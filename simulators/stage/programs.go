@@ -332,7 +332,14 @@ func (s *Stage) putBusinessData(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("stage: %w", err)
 	}
-	s.rates, err = s.put(ctx, "rates", strconv.Itoa(regionArea), rates)
+	if s.rates, err = s.put(ctx, "rates", strconv.Itoa(regionArea), rates); err != nil {
+		return err
+	}
+	offices, err := data.Start.ReadFile("offices/330110.yaml")
+	if err != nil {
+		return fmt.Errorf("stage: %w", err)
+	}
+	_, err = s.put(ctx, "offices", strconv.Itoa(regionArea), offices)
 	return err
 }
 
