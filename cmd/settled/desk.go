@@ -12,7 +12,7 @@ import (
 // agency is what stands on payment notices.
 func (p *program) agency() operator.Agency {
 	a := operator.Agency{
-		Name: p.cfg.Region.Name, Hotline: p.cfg.Region.Hotline, Area: fmt.Sprintf("%06d", p.cfg.Region.Area), Banks: []string{}, Demo: p.cfg.Demo,
+		Name: p.cfg.Region.Name + "社会保险经办机构", Hotline: p.cfg.Region.Hotline, Area: fmt.Sprintf("%06d", p.cfg.Region.Area), Banks: []string{}, Demo: p.cfg.Demo,
 	}
 	for _, b := range sorted(p.dir.Profiles()) {
 		if b.BankInitiated {

@@ -134,6 +134,8 @@ func (p *program) timed(b *profile.Profile) *profile.Profile {
 		set(&t.Reply, p.cfg.Timers.ReplyMillis)
 		set(&t.ReversalReply, p.cfg.Timers.ReversalReplyMillis)
 		set(&t.RetryFirst, p.cfg.Timers.RetryFirstMillis)
+		set(&t.RetryMost, p.cfg.Timers.RetryMostMillis)
+		set(&t.ReconnectMost, p.cfg.Timers.ReconnectMostMillis)
 		set(&t.CardOutcome, p.cfg.Timers.CardOutcomeMillis)
 	})
 }

@@ -176,20 +176,35 @@ func (f *loadFlags) once(ctx context.Context, null bool, seconds int, tell func(
 	return r, err
 }
 
-// held verifies the stopped ledger as shebaoctl does and then asks it for every
-// payment that was acknowledged: each must be posted with its receipt and
-// amount, and none but one for a notice.
+// held verifies the stopped ledger as shebaoctl does and then, if settled was
+// killed, asks it for every payment that was acknowledged.
 func held(dir string, acks []load.Ack, killed bool, out *stage.LoadResult) error {
+	if killed {
+		return checkLedger(dir, acks, out, func(*ledger.Node) {})
+	}
+	_, err := verified(dir, out)
+	return err
+}
+
+func verified(dir string, out *stage.LoadResult) (*ledger.Report, error) {
 	rep, err := ledger.Verify(dir, func(int64, int64) {})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	out.Verify = "ok"
 	if !rep.OK() {
 		out.Verify = strings.Join(rep.Problems, "; ")
 	}
-	if !killed {
-		return nil
+	return &rep, nil
+}
+
+// checkLedger verifies the stopped ledger and asks it for every payment that was
+// acknowledged: each must be posted with its receipt and amount, and none but one
+// for a notice. look may ask for more.
+func checkLedger(dir string, acks []load.Ack, out *stage.LoadResult, look func(*ledger.Node)) error {
+	rep, err := verified(dir, out)
+	if err != nil {
+		return err
 	}
 	n, err := ledger.Open(ledger.Config{Dir: dir, Region: rep.Region, Area: rep.Area})
 	if err != nil {
@@ -208,5 +223,6 @@ func held(dir string, acks []load.Ack, killed bool, out *stage.LoadResult) error
 		paid[a.Notice] = a.Payment
 	}
 	out.Lost, out.Doubled = &lost, &doubled
+	look(n)
 	return n.Close()
 }

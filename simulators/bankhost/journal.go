@@ -108,6 +108,19 @@ func (h *Host) Debited(pan string) si.Fen {
 	return sum
 }
 
+// Total is what all cards have paid: debits that stand.
+func (h *Host) Total() si.Fen {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var sum si.Fen
+	for _, e := range h.entries {
+		if e.Op == OpDebit && e.Code == "00" && !e.Reversed {
+			sum += e.Amount
+		}
+	}
+	return sum
+}
+
 // Balance is what is left on the card's account.
 func (h *Host) Balance(pan string) si.Fen {
 	h.mu.Lock()

@@ -190,9 +190,9 @@ func (s *Stage) Load(ctx context.Context, l Load) (LoadResult, []load.Ack, error
 	if err != nil {
 		return LoadResult{}, nil, err
 	}
-	port, ok := s.cfg.Ports.Counters[l.Bank]
-	if !ok {
-		return LoadResult{}, nil, fmt.Errorf("stage: bank %s has no counter link; rcb, ccb and boc have", l.Bank)
+	at, err := s.counterAddr(l.Bank)
+	if err != nil {
+		return LoadResult{}, nil, err
 	}
 	sup := &supply{s: s, null: s.cfg.NullLedger, low: l.Dues}
 	if !sup.null {
@@ -209,7 +209,7 @@ func (s *Stage) Load(ctx context.Context, l Load) (LoadResult, []load.Ack, error
 	go func() { killed <- s.killAtRandom(killing, l) }()
 	cpu, logs := s.spent()
 	rep, err := load.Run(ctx, load.Config{
-		Addr: addr(port), Profile: p, Keys: s.keys.bank(p), Links: l.Links, InFlight: l.InFlight, Rate: l.Rate,
+		Addr: at, Profile: p, Keys: s.keys.bank(p), Links: l.Links, InFlight: l.InFlight, Rate: l.Rate,
 		Duration: time.Duration(l.Seconds) * time.Second, Next: sup.Next, NoReceipts: sup.null, Grace: startTime,
 		OnAck: func(a load.Ack) {
 			if l.Kill == 0 {
@@ -314,7 +314,10 @@ func (s *Stage) cpu(list ...*process) time.Duration {
 }
 
 // logSize is what settled says it has written to its log since it started.
-func (s *Stage) logSize() int64 {
+func (s *Stage) logSize() int64 { return int64(s.metric("shebao_ledger_log_bytes_total")) }
+
+// metric reads one number that settled says of itself; 0 if it does not.
+func (s *Stage) metric(name string) float64 {
 	u := url.URL{Scheme: "http", Host: addr(s.cfg.Ports.Admin), Path: "/metrics"}
 	resp, err := http.Get(u.String())
 	if err != nil {
@@ -326,9 +329,9 @@ func (s *Stage) logSize() int64 {
 		return 0
 	}
 	for line := range strings.Lines(b.String()) {
-		if v, ok := strings.CutPrefix(line, "shebao_ledger_log_bytes_total "); ok {
+		if v, ok := strings.CutPrefix(line, name+" "); ok {
 			f, _ := strconv.ParseFloat(strings.TrimSpace(v), 64)
-			return int64(f)
+			return f
 		}
 	}
 	return 0

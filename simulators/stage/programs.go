@@ -77,6 +77,8 @@ timers:
   reply_ms: 2500
   reversal_reply_ms: 1500
   retry_first_ms: 500
+  retry_most_ms: 5000
+  reconnect_most_ms: 2000
   card_outcome_ms: 4000
 {{- end}}
 {{- if .Null}}
