@@ -129,29 +129,33 @@ func FindFault(name string) (Named, bool) {
 	return Named{}, false
 }
 
-// Moody is a script drawn from a seed: of ten thousand requests about payments
-// each of the named faults meets so many. The nth request of a kind always meets
-// the same. count, if set, hears of each fault.
-func Moody(seed uint64, each int, names []string, count func(name string)) func(n int, k profile.Kind) Fault {
-	var list []Named
-	for _, name := range names {
-		if f, ok := FindFault(name); ok {
-			list = append(list, f)
-		}
-	}
-	return func(n int, k profile.Kind) Fault {
-		if k != profile.Debit && k != profile.Reversal && k != profile.PINProof {
+// Moody is a script drawn from a seed: of ten thousand requests about payments so
+// many meet one of the named faults, each as often as the others. The same
+// requests in the same order meet the same. count, if set, hears of each fault.
+func Moody(seed uint64, rate int, names []string, count func(name string)) func(n int, k profile.Kind) Fault {
+	r := rand.New(rand.NewPCG(seed, uint64(len(names)))) // #nosec G404 -- faults that can be made again
+	var deck []Named
+	return func(_ int, k profile.Kind) Fault {
+		if k != profile.Debit && k != profile.Reversal && k != profile.PINProof || r.IntN(10_000) >= rate {
 			return None
 		}
-		r := rand.New(rand.NewPCG(seed, uint64(n)<<8|uint64(k))) // #nosec G404 G115 -- faults that can be made again
-		i := r.IntN(10_000) / max(1, each)
-		if each <= 0 || i >= len(list) {
+		if len(deck) == 0 {
+			for _, name := range names {
+				if f, ok := FindFault(name); ok {
+					deck = append(deck, f)
+				}
+			}
+			r.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
+		}
+		if len(deck) == 0 {
 			return None
 		}
+		f := deck[len(deck)-1]
+		deck = deck[:len(deck)-1]
 		if count != nil {
-			count(list[i].Name)
+			count(f.Name)
 		}
-		return list[i].Fault
+		return f.Fault
 	}
 }
 

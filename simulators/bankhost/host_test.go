@@ -288,8 +288,8 @@ func TestAway(t *testing.T) {
 	dialHub(t, h).signOn()
 }
 
-// TestMoody: the same seed gives the same faults, in about the proportion asked
-// for, and each name is one of the list.
+// TestMoody: the same seed gives the same faults, as many as asked for, each as
+// often as the others.
 func TestMoody(t *testing.T) {
 	var names []string
 	for _, f := range AllFaults {
@@ -299,8 +299,8 @@ func TestMoody(t *testing.T) {
 		names = append(names, f.Name)
 	}
 	seen := map[string]int{}
-	script := Moody(1, 100, names, func(name string) { seen[name]++ })
-	again, other := Moody(1, 100, names, nil), Moody(2, 100, names, nil)
+	script := Moody(1, 1000, names, func(name string) { seen[name]++ })
+	again, other := Moody(1, 1000, names, nil), Moody(2, 1000, names, nil)
 	differ := false
 	for n := range 20_000 {
 		f := script(n, profile.Debit)
@@ -309,15 +309,20 @@ func TestMoody(t *testing.T) {
 		}
 		differ = differ || f != other(n, profile.Debit)
 	}
+	all := 0
 	for _, name := range names {
-		if seen[name] < 100 || seen[name] > 300 {
-			t.Errorf("%s: %d of 20,000 requests, planned are 200", name, seen[name])
+		all += seen[name]
+		if d := seen[name] - seen[names[0]]; d < -1 || d > 1 {
+			t.Errorf("%s: %d times and %s %d times, want the same", name, seen[name], names[0], seen[names[0]])
 		}
+	}
+	if all < 1800 || all > 2200 {
+		t.Errorf("%d of 20,000 requests met a fault, planned are 2,000", all)
 	}
 	if !differ {
 		t.Error("another seed gives the same")
 	}
-	if script(3, profile.SignOn) != None || Moody(1, 0, names, nil)(3, profile.Debit) != None {
+	if script(3, profile.SignOn) != None || Moody(1, 0, names, nil)(3, profile.Debit) != None || Moody(1, 10_000, nil, nil)(3, profile.Debit) != None {
 		t.Error("a fault where none was asked for")
 	}
 }

@@ -19,7 +19,7 @@ import (
 type Soak struct {
 	Duration time.Duration // of payments being begun; the last sixth is healthy
 	Rate     int           // payments a second, half of them at terminals
-	Each     int           // of ten thousand frames, and of requests, meet each fault
+	Each     int           // of ten thousand frames meet each fault; of requests at banks twice as many
 	Least    uint64        // how often each fault must have happened
 	// Final is how long after the last payment everything may take to end.
 	Final time.Duration
@@ -154,7 +154,7 @@ func (s *Stage) Soak(ctx context.Context, k Soak) (SoakResult, []load.Ack, error
 // storm lets the faults begin after a sixth of the time and end before the last.
 func (s *Stage) storm(ctx context.Context, k Soak, l *lane) {
 	part := k.Duration / 6
-	wait(ctx, part)
+	rest(ctx, part)
 	l.res.Goroutines[0], l.res.MemoryMiB[0] = s.vitals()
 	var names []string
 	for _, f := range bankhost.AllFaults {
@@ -171,11 +171,11 @@ func (s *Stage) storm(ctx context.Context, k Soak, l *lane) {
 		l.res.Faults["bank:"+name] = 0
 	}
 	for i, code := range SoakBanks {
-		s.SetMood(code, bankhost.Moody(s.cfg.Seed+uint64(i), k.Each, names, count))
+		s.SetMood(code, bankhost.Moody(s.cfg.Seed+uint64(i), bankShare*k.Each*len(names), names, count))
 	}
 	s.SetLines(proxy.Even(k.Each))
 	k.Tell("faults begin on every line and at every bank")
-	wait(ctx, 4*part)
+	rest(ctx, 4*part)
 	s.SetLines(proxy.Plan{})
 	for _, code := range SoakBanks {
 		s.SetMood(code, nil)
@@ -190,7 +190,7 @@ func (s *Stage) storm(ctx context.Context, k Soak, l *lane) {
 	}
 }
 
-func wait(ctx context.Context, d time.Duration) {
+func rest(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
@@ -264,6 +264,10 @@ func (s *Stage) soakTerminals(ctx context.Context, k Soak) (load.Report, error) 
 	return r, err
 }
 
+// bankShare is how many times more often than a frame a request at a bank meets a
+// fault: there are fewer of them.
+const bankShare = 2
+
 // duesOfVisit is about how many dues a resident owes at the beginning.
 const duesOfVisit = 2
 
@@ -281,7 +285,7 @@ func (s *Stage) allFinal(ctx context.Context, within time.Duration, r *SoakResul
 		if time.Now().After(deadline) {
 			return fmt.Errorf("%d payments are without an ending %s after the last one began", st.Pending, within)
 		}
-		wait(ctx, pollFinal)
+		rest(ctx, pollFinal)
 		if err := ctx.Err(); err != nil {
 			return err
 		}
