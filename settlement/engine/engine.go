@@ -64,6 +64,7 @@ type Stats struct {
 	Late, Unmatched, BadMAC, Mismatch  uint64
 	Undeclared, Stale                  uint64
 	Proofs, Proven                     uint64
+	Stages                             [stageEnd]Timing // of payments that were paid; of each up to where it came
 }
 
 // bank is the engine's view of one bank.
@@ -73,6 +74,7 @@ type bank struct {
 	next    uint8 // round robin
 	closed  bool  // the breaker is open
 	opening int   // resumed payments whose memo was not tried yet
+	endings Endings
 	waiting map[[8]byte]*line
 }
 

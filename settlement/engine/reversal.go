@@ -30,6 +30,7 @@ func (e *Engine) firstReason(p *payment, t Trigger) [2]byte {
 // itself counts.
 func (e *Engine) doubt(p *payment, t Trigger) {
 	e.stats.Doubts++
+	p.bank.endings.Doubts++
 	if p.memo.Reason == ([2]byte{}) {
 		p.memo.Reason = e.firstReason(p, t)
 	}
@@ -125,6 +126,7 @@ func (e *Engine) reverse(p *payment) {
 	p.seq++
 	e.hold(p)
 	e.stats.Reversals++
+	p.bank.endings.Reversals++
 	e.timers.arm(&p.timer, e.now.Add(p.bank.prof.Timers.ReversalReply))
 	e.out = append(e.out, SendReversal{
 		ID: p.id, Seq: p.seq, Link: p.on(), STAN: p.stan, RRN: p.rrn, DE7: p.de7, Date: p.date,
