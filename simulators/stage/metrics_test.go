@@ -3,6 +3,8 @@ package stage
 import (
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -64,6 +66,7 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	holdLabels(t, text)
+	holdPage(t, text)
 	for i := range s.cfg.Persons {
 		p, err := s.gen.At(i)
 		if err != nil {
@@ -110,5 +113,30 @@ func holdLabels(t *testing.T, text string) {
 	}
 	if series > maxSeries {
 		t.Errorf("%d series, at most %d", series, maxSeries)
+	}
+}
+
+// holdPage compares docs/operating/metrics.md with what the hub shows.
+func holdPage(t *testing.T, text string) {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("..", "..", "docs", "operating", "metrics.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string]bool{}
+	for _, m := range regexp.MustCompile("`(shebao_[a-z_]+)").FindAllStringSubmatch(string(b), -1) {
+		listed[m[1]] = true
+	}
+	shown := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^# TYPE (shebao_[a-z_]+) `).FindAllStringSubmatch(text, -1) {
+		shown[m[1]] = true
+		if !listed[m[1]] {
+			t.Errorf("%s is not in docs/operating/metrics.md", m[1])
+		}
+	}
+	for name := range listed {
+		if !shown[name] {
+			t.Errorf("docs/operating/metrics.md has %s, the hub does not", name)
+		}
 	}
 }
