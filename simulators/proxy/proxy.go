@@ -268,7 +268,9 @@ func (d *direction) frame(f []byte) bool {
 		bit := w.bit % uint64(8*len(f))
 		f[bit/8] ^= 1 << (bit % 8)
 	case Duplicate:
-		return d.write(f) && d.write(f)
+		if !d.write(f) {
+			return false
+		}
 	case Half:
 		return d.write(f[:len(f)/2]) && d.wait(pause) && d.write(f[len(f)/2:])
 	case Torn:
