@@ -56,8 +56,8 @@ type Config struct {
 	Sealer   Sealer
 	Status   func() Status
 	Banks    func(code string) (si.Bank, bool) // by profile code
-	Agency   func() Agency                     // without its offices: they are in the ledger
-	Pending  func() []PendingView              // oldest first
+	Agency   func() Agency                     // without its offices: they are in the ledger; nil: nameless
+	Pending  func() []PendingView              // oldest first; nil: none
 	Now      func() time.Time
 	Random   func([]byte)
 }
@@ -92,6 +92,12 @@ type Server struct {
 
 // New makes the server.
 func New(cfg Config) *Server {
+	if cfg.Agency == nil {
+		cfg.Agency = func() Agency { return Agency{} }
+	}
+	if cfg.Pending == nil {
+		cfg.Pending = func() []PendingView { return nil }
+	}
 	s := &Server{cfg: cfg, mux: http.NewServeMux()}
 	s.mux.HandleFunc("GET /v1/status", s.status)
 	s.mux.HandleFunc("POST /v1/config", s.putConfig)
