@@ -23,6 +23,14 @@ type AreaCode uint32
 // String writes six digits, or nine.
 func (a AreaCode) String() string { return fmt.Sprintf("%06d", uint32(a)) }
 
+// County is the county that an area lies in, in six digits.
+func (a AreaCode) County() AreaCode {
+	if a > 999_999 {
+		return a / 1000
+	}
+	return a
+}
+
 // Bank is a bank by the number its profile gives it. 0 is none.
 type Bank uint8
 

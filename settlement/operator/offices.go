@@ -89,14 +89,6 @@ func words(s string, most int) bool {
 	return n <= most
 }
 
-// county is the area that a nine-digit area lies in.
-func county(a si.AreaCode) si.AreaCode {
-	if a > 999_999 {
-		return a / 1000
-	}
-	return a
-}
-
 // areaTable tells to which office an area belongs.
 func areaTable(list []Office) func(si.AreaCode) string {
 	owner := map[si.AreaCode]string{}
@@ -109,7 +101,7 @@ func areaTable(list []Office) func(si.AreaCode) string {
 		if code, ok := owner[a]; ok {
 			return code
 		}
-		return owner[county(a)]
+		return owner[a.County()]
 	}
 }
 
