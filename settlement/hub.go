@@ -112,6 +112,7 @@ type Hub struct {
 	live  atomic.Int64
 	notes [256]atomic.Uint64
 	stats atomic.Pointer[engine.Stats]
+	ends  [256]atomic.Pointer[engine.Endings]
 	quit  chan struct{}
 	done  sync.WaitGroup
 }
@@ -284,6 +285,8 @@ func (h *Hub) run() {
 func (h *Hub) publish() {
 	for _, p := range h.cfg.Profiles {
 		h.up[p.Number].Store(h.engine.BankUp(p.Number))
+		ends := h.engine.Endings(p.Number)
+		h.ends[p.Number].Store(&ends)
 	}
 	h.live.Store(int64(h.engine.Live()))
 	s := h.engine.Stats()

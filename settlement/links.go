@@ -135,14 +135,20 @@ type Snapshot struct {
 	Queue  int               // events that wait for the engine
 	Notes  map[string]uint64 // by what happened
 	Banks  map[string]banklink.Counters
+	Ends   map[string]engine.Endings // by bank
 }
 
 // Snapshot gives the counters without waiting for the engine.
 func (h *Hub) Snapshot() Snapshot {
-	s := Snapshot{Engine: *h.stats.Load(), Live: h.live.Load(), Queue: h.box.len(), Notes: map[string]uint64{}, Banks: map[string]banklink.Counters{}}
+	s := Snapshot{Engine: *h.stats.Load(), Live: h.live.Load(), Queue: h.box.len(), Notes: map[string]uint64{}, Banks: map[string]banklink.Counters{}, Ends: map[string]engine.Endings{}}
 	for k := range h.notes {
 		if n := h.notes[k].Load(); n > 0 {
 			s.Notes[engine.NoteKind(k).String()] = n
+		}
+	}
+	for _, p := range h.cfg.Profiles {
+		if ends := h.ends[p.Number].Load(); ends != nil {
+			s.Ends[p.Code] = *ends
 		}
 	}
 	for b, pool := range h.pools {

@@ -16,12 +16,20 @@ type PersonNo uint32
 // call carries it; one settled process serves one region.
 type Region uint16
 
-// AreaCode is a six-digit administrative area code (GB/T 2260), 330110 for the
-// demo district.
+// AreaCode is an administrative area code: six digits of a county (GB/T 2260), or
+// nine of a town or street in it (GB/T 10114); 330110 for the demo district.
 type AreaCode uint32
 
-// String writes six digits.
+// String writes six digits, or nine.
 func (a AreaCode) String() string { return fmt.Sprintf("%06d", uint32(a)) }
+
+// County is the county that an area lies in, in six digits.
+func (a AreaCode) County() AreaCode {
+	if a > 999_999 {
+		return a / 1000
+	}
+	return a
+}
 
 // Bank is a bank by the number its profile gives it. 0 is none.
 type Bank uint8

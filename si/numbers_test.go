@@ -168,3 +168,11 @@ func TestNames(t *testing.T) {
 		t.Error("a fund in lower case is taken")
 	}
 }
+
+func TestCounty(t *testing.T) {
+	for area, want := range map[AreaCode]AreaCode{330110: 330110, 330110901: 330110, 999999: 999999, 100000000: 100000} {
+		if got := area.County(); got != want {
+			t.Errorf("county of %s = %s, want %s", area, got, want)
+		}
+	}
+}

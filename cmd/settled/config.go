@@ -98,6 +98,8 @@ type Config struct {
 		ReplyMillis         int `yaml:"reply_ms"`
 		ReversalReplyMillis int `yaml:"reversal_reply_ms"`
 		RetryFirstMillis    int `yaml:"retry_first_ms"`
+		RetryMostMillis     int `yaml:"retry_most_ms"`
+		ReconnectMostMillis int `yaml:"reconnect_most_ms"`
 		CardOutcomeMillis   int `yaml:"card_outcome_ms"`
 	} `yaml:"timers"`
 
@@ -290,7 +292,8 @@ func (c *Config) checkDemo(m *mistakes) {
 		ms   int
 	}{
 		{"reply_ms", c.Timers.ReplyMillis}, {"reversal_reply_ms", c.Timers.ReversalReplyMillis},
-		{"retry_first_ms", c.Timers.RetryFirstMillis}, {"card_outcome_ms", c.Timers.CardOutcomeMillis},
+		{"retry_first_ms", c.Timers.RetryFirstMillis}, {"retry_most_ms", c.Timers.RetryMostMillis},
+		{"reconnect_most_ms", c.Timers.ReconnectMostMillis}, {"card_outcome_ms", c.Timers.CardOutcomeMillis},
 	} {
 		m.within("timers."+t.name, t.ms, 0, maxTimer)
 		overrides = overrides || t.ms != 0

@@ -157,6 +157,8 @@ func (p *program) timed(b *profile.Profile) *profile.Profile {
 		set(&t.Reply, p.cfg.Timers.ReplyMillis)
 		set(&t.ReversalReply, p.cfg.Timers.ReversalReplyMillis)
 		set(&t.RetryFirst, p.cfg.Timers.RetryFirstMillis)
+		set(&t.RetryMost, p.cfg.Timers.RetryMostMillis)
+		set(&t.ReconnectMost, p.cfg.Timers.ReconnectMostMillis)
 		set(&t.CardOutcome, p.cfg.Timers.CardOutcomeMillis)
 	})
 }
@@ -187,7 +189,7 @@ func (p *program) startOperator(context.Context) error {
 	}
 	srv := &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: operator.New(operator.Config{
 		Ledger: p.node, Register: p.node, Sealer: p.hsm, Node: operatorNode{p.node}, Status: p.status, Banks: p.dir.number, Now: time.Now,
-		Stage: p.cfg.Data,
+		Stage: p.cfg.Data, Agency: p.agency, Pending: p.pending,
 	}).Handler()}
 	p.http("operator socket", l, srv, srv.Serve)
 	return nil

@@ -366,32 +366,6 @@ func atTerminal(stream any) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-func noticeCommand() *cobra.Command {
-	c := &cobra.Command{
-		Use: "notice", Args: cobra.NoArgs,
-		Short: "Makes today's payment notice of a person; the ID number is read from standard input",
-	}
-	socket := socketFlag(c)
-	days := c.Flags().Int("days", 30, "valid for so many days")
-	c.RunE = func(cmd *cobra.Command, _ []string) error {
-		if atTerminal(cmd.InOrStdin()) {
-			_, _ = fmt.Fprint(cmd.ErrOrStderr(), "ID number: ")
-		}
-		id, err := idNumber(cmd.InOrStdin())
-		if err != nil {
-			return err
-		}
-		cl := operator.Dial(*socket)
-		defer cl.Close()
-		var a operator.Answer
-		if err := cl.Ask(cmd.Context(), "/v1/notice", operator.PersonRequest{IDNumber: id, Days: *days}, &a); err != nil {
-			return err
-		}
-		return done(cmd.OutOrStdout(), a)
-	}
-	return c
-}
-
 func healthCommand() *cobra.Command {
 	c := &cobra.Command{Use: "health", Args: cobra.NoArgs, Short: "What a running node says of itself"}
 	socket := socketFlag(c)

@@ -87,6 +87,10 @@ func runNode(ts *testscript.TestScript, neg bool, args []string) {
 		Handler: operator.New(operator.Config{
 			Ledger: n, Register: n, Sealer: keys(ts), Node: lone{n}, Now: time.Now,
 			Banks: func(code string) (si.Bank, bool) { b, ok := banks[code]; return b, ok },
+			Agency: func() operator.Agency {
+				return operator.Agency{Name: "示范区社会保险经办中心", Hotline: "12333", Area: "330110", Banks: []string{"示例农商银行"}, Demo: true}
+			},
+			Pending: func() []operator.PendingView { return pendings },
 			Status: func() operator.Status {
 				head, applied := n.Head()
 				return operator.Status{Version: "test", Area: "330110", Leader: true, Applied: applied, Head: hex.EncodeToString(head[:])}
@@ -130,6 +134,12 @@ func (l lone) Backup(dir string, progress func(done, total int64)) (operator.Bac
 	return operator.Backup{Index: b.Index, Head: b.Head, Files: b.Files, Bytes: b.Bytes}, err
 }
 
+// pendings are two payments in doubt, one of which needs a person.
+var pendings = []operator.PendingView{
+	{ID: "0193a1b2c3d4e5f60718293a4b5c6d7e", Bank: "ccb", State: "WAITING", Amount: 51000, STAN: 7, RRN: "632610000007", Tries: 2, Since: "2026-11-22T10:00:00+08:00"},
+	{ID: "0193a1b2c3d4e5f60718293a4b5c6d7f", Bank: "icbc", State: "DESK", Amount: 149200, STAN: 8, RRN: "632610000008", Tries: 1, Since: "2026-11-22T11:00:00+08:00", Why: operator.NeedsCrossDay},
+}
+
 // nodes are the running nodes by the folder of their script; scripts of this
 // package run one after the other.
 var nodes = map[string]*running{}
@@ -142,7 +152,8 @@ func stopNode(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(r.stop())
 }
 
-// writePeople writes import files: people DIR N; DIR/id.txt has the first ID number.
+// writePeople writes import files: people DIR N; DIR/id.txt has the first ID
+// number and DIR/ids.csv all of them.
 func writePeople(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: people DIR N")
@@ -153,6 +164,13 @@ func writePeople(ts *testscript.TestScript, neg bool, args []string) {
 	first, err := gen.At(0)
 	ts.Check(err)
 	ts.Check(os.WriteFile(filepath.Join(ts.MkAbs(args[0]), "id.txt"), []byte(first.IDNumber+"\n"), 0o600))
+	list := operator.NoticeColumns[0] + "\n"
+	for i := range n {
+		p, err := gen.At(i)
+		ts.Check(err)
+		list += p.IDNumber + "\n"
+	}
+	ts.Check(os.WriteFile(filepath.Join(ts.MkAbs(args[0]), "ids.csv"), []byte(list), 0o600))
 }
 
 func number(ts *testscript.TestScript, s string) int {

@@ -42,6 +42,24 @@ func held(dirs []string, acks []load.Ack, killed bool, out *stage.LoadResult) er
 	return nil
 }
 
+// checkLedger verifies one node's stopped ledger and asks it for every payment
+// that was acknowledged. look may ask for more.
+func checkLedger(dir string, acks []load.Ack, out *stage.LoadResult, look func(*core.Machine)) error {
+	lost, doubled := 0, 0
+	rep, err := ledger.VerifyAnd(dir, nil, func(m *core.Machine) {
+		lost, doubled = missed(m, acks)
+		look(m)
+	})
+	if err != nil {
+		return err
+	}
+	out.Verify, out.Lost, out.Doubled = "ok", &lost, &doubled
+	if !rep.OK() {
+		out.Verify = strings.Join(rep.Problems, "; ")
+	}
+	return nil
+}
+
 // missed counts the acknowledged payments that a ledger does not hold as they
 // were acknowledged, and those of a notice that another payment had paid.
 func missed(m *core.Machine, acks []load.Ack) (lost, doubled int) {

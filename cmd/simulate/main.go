@@ -4,6 +4,7 @@
 //	simulate demo        everything, with pages to click: what `make run` starts
 //	simulate play        one citizen pays two dues, without a browser
 //	simulate load        many payments, counted and checked
+//	simulate faults      both paths over bad lines at banks that misbehave
 //	simulate residents   fictional persons as import files
 //	simulate bankhost    one bank's host, for its engineers
 //	simulate counter     one bank's counter at our server, for its engineers
@@ -59,7 +60,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(demoCommand(), playCommand(), loadCommand(), residentsCommand(), worldCommand(),
+	root.AddCommand(demoCommand(), playCommand(), loadCommand(), faultsCommand(), residentsCommand(), worldCommand(),
 		bankhostCommand(), counterCommand(), kioskCommand())
 	return root.ExecuteContext(ctx)
 }

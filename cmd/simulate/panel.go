@@ -23,7 +23,7 @@ func startPanel(ctx context.Context, s *stage.Stage) error {
 	if err != nil {
 		return err
 	}
-	hw := &hardware{stage: s, made: map[string]madeNotice{}, links: map[string]*bankhost.Counter{}, paid: map[string]bankhost.Payment{}}
+	hw := &hardware{stage: s, made: map[string]madeNotice{}, links: map[string]*bankhost.Counter{}, paid: map[string]bankhost.Payment{}, back: map[string]bankhost.Payment{}}
 	if err := hw.notices(ctx); err != nil {
 		return err
 	}
@@ -57,7 +57,8 @@ type hardware struct {
 	made   map[string]madeNotice
 	order  []string
 	links  map[string]*bankhost.Counter
-	paid   map[string]bankhost.Payment // by notice number: paying again repeats the message
+	paid   map[string]bankhost.Payment // by bank and notice: paying again repeats the message
+	back   map[string]bankhost.Payment // taken back: doing so again repeats the message
 	pullOn bool
 }
 
@@ -367,12 +368,42 @@ func (h *hardware) Pay(ctx context.Context, bank, notice string) (panel.CounterA
 	return h.told(r), nil
 }
 
+// Reverse takes back what this bank's counter has paid for the notice. A payment
+// that was taken back can be made anew.
+func (h *hardware) Reverse(ctx context.Context, bank, notice string) (panel.CounterAnswer, error) {
+	key := bank + "/" + notice
+	h.mu.Lock()
+	p, ok := h.paid[key]
+	if !ok {
+		p, ok = h.back[key]
+	}
+	h.mu.Unlock()
+	if !ok {
+		return panel.CounterAnswer{Lines: []string{"本行柜台没有为此通知单缴过费 / this counter has paid nothing for it"}}, nil
+	}
+	c, err := h.counter(ctx, bank)
+	if err != nil {
+		return panel.CounterAnswer{}, err
+	}
+	r, err := c.Reverse(p, "98")
+	if err != nil {
+		return panel.CounterAnswer{}, err
+	}
+	if r.Code == "00" {
+		h.mu.Lock()
+		delete(h.paid, key)
+		h.back[key] = p
+		h.mu.Unlock()
+	}
+	return h.told(r), nil
+}
+
 // told writes an answer for the teller.
 func (h *hardware) told(r *bankhost.Reply) panel.CounterAnswer {
-	words := map[string]string{"00": "成功 / done", "25": "没有这张通知单 / no such notice", "N1": "已经缴清 / already paid", "N2": "已过期 / expired",
+	words := map[string]string{"00": "成功 / done", "25": "没有这张通知单或缴费 / no such notice or payment", "22": "已过冲正时限 / too late to reverse", "94": "重复而内容不同 / repeated with other content", "N1": "已经缴清 / already paid", "N2": "已过期 / expired",
 		"N3": "金额不符 / amount differs", "N5": "正在别处缴费 / being paid elsewhere", "N6": "本行不能缴 / not payable here"}
 	a := panel.CounterAnswer{OK: r.Code == "00", Lines: []string{"应答码 " + r.Code + "  " + words[r.Code]}}
-	for _, f := range [][2]string{{"NM", "姓名"}, {"CN", "笔数"}, {"TS", "费款所属期"}, {"RN", "回单号"}} {
+	for _, f := range [][2]string{{"NM", "姓名"}, {"CN", "笔数"}, {"TS", "费款所属期"}, {"IT", "险种"}, {"RN", "回单号"}, {"PY", "缴费编号"}, {"ER", "详细代码"}} {
 		v := r.Records[f[0]]
 		if v != "" {
 			a.Lines = append(a.Lines, f[1]+" "+v)

@@ -70,6 +70,7 @@ var siblings = map[string][]string{
 	"settlement/banklink/linktest": {"settlement/bankmsg", "settlement/profile"},
 	"settlement/msgtest":           {"settlement/bankmsg", "settlement/profile"},
 	"settlement/acceptor":          {"settlement/bankmsg", "settlement/profile"},
+	"settlement/notice":            {"settlement/paper"},
 	"settlement/termsrv":           {"settlement/engine"},
 	"settlement/operator":          {"settlement/operator/sheet"},
 

@@ -351,9 +351,13 @@ func (m *Machine) noticeTotal(n *notice, on si.BusinessDate) (total si.Fen) {
 	return total
 }
 
+// maxArea is the largest area code: six digits of a county (GB/T 2260), or nine
+// of a town or street in it (GB/T 10114).
+const maxArea = 999_999_999
+
 func (m *Machine) applyPutPerson(h *ledgerapi.Header, body []byte, out *ledgerapi.Result) {
 	var c ledgerapi.PutPerson
-	if c.DecodeBody(h.ID, body) != nil || !c.PType.Valid() || c.IDHash == (si.Hash{}) || c.Household > 999_999 {
+	if c.DecodeBody(h.ID, body) != nil || !c.PType.Valid() || c.IDHash == (si.Hash{}) || c.Household > maxArea {
 		out.Code = ledgerapi.Malformed
 		return
 	}

@@ -569,3 +569,14 @@ func TestSealTwice(t *testing.T) {
 	}
 	r.check()
 }
+
+// TestHousehold takes area codes of towns and nothing longer.
+func TestHousehold(t *testing.T) {
+	r := newRig(t, Config{})
+	for area, want := range map[si.AreaCode]ledgerapi.Code{330110: ledgerapi.OK, maxArea: ledgerapi.OK, maxArea + 1: ledgerapi.Malformed} {
+		c := ledgerapi.PutPerson{ID: r.id(), IDHash: hashOf("id", int(area)), PType: si.Flex, Household: area, Birth: 600, Sex: 1}
+		if got := r.do(c); got.Code != want {
+			t.Errorf("household %s: %s, want %s", area, got.Code, want)
+		}
+	}
+}

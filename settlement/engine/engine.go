@@ -64,6 +64,7 @@ type Stats struct {
 	Late, Unmatched, BadMAC, Mismatch  uint64
 	Undeclared, Stale                  uint64
 	Proofs, Proven                     uint64
+	Stages                             [stageEnd]Timing // of payments that were paid; of each up to where it came
 }
 
 // bank is the engine's view of one bank.
@@ -73,6 +74,7 @@ type bank struct {
 	next    uint8 // round robin
 	closed  bool  // the breaker is open
 	opening int   // resumed payments whose memo was not tried yet
+	endings Endings
 	waiting map[[8]byte]*line
 }
 
@@ -262,6 +264,7 @@ type Open struct {
 	RRN    [12]byte
 	Tries  int
 	Since  time.Time
+	Called bool // an operator was called: so many reversals brought no proof
 }
 
 // Unresolved lists the payments in doubt, oldest first.
@@ -271,7 +274,7 @@ func (e *Engine) Unresolved() []Open {
 		if p.doubtful() {
 			list = append(list, Open{
 				ID: p.id, Bank: p.bank.prof.Number, State: p.state, Amount: p.total,
-				STAN: p.stan, RRN: p.rrn, Tries: int(p.memo.Tries), Since: p.since,
+				STAN: p.stan, RRN: p.rrn, Tries: int(p.memo.Tries), Since: p.since, Called: p.alarmed,
 			})
 		}
 	}

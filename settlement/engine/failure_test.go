@@ -315,6 +315,87 @@ func TestF7LinkGone(t *testing.T) {
 	}
 }
 
+// TestF7Called: after alarm_after attempts the payment is one that needs a person,
+// and the attempts go on.
+func TestF7Called(t *testing.T) {
+	r := newRig(t)
+	r.linkUp(pos, 0)
+	r.sent(1, pos)
+	r.pass(30 * time.Second)
+	for try := 1; try <= 8; try++ {
+		r.commit()
+		take[SendReversal](r)
+		r.pass(20 * time.Second)
+		open := r.e.Unresolved()
+		if len(open) != 1 || open[0].Called != (try >= 6) || open[0].Tries != try {
+			t.Fatalf("attempt %d: got %+v, want an operator called from the sixth on", try, open)
+		}
+		at, _ := r.e.Next()
+		r.pass(at.Sub(r.now))
+	}
+	r.wantState(1, Noting)
+}
+
+// TestF7OtherBank: reversals that one bank does not answer delay nothing at
+// another, however many they are.
+func TestF7OtherBank(t *testing.T) {
+	r := newRig(t)
+	r.linkUp(pos, 0)
+	r.linkUp(cups, 0)
+	for n := 1; n <= 8; n++ { // as many as the link takes
+		r.sent(n, pos)
+	}
+	r.pass(30 * time.Second)
+	for n := 1; n <= 8; n++ {
+		r.commit()
+	}
+	began := r.now
+	r.sent(99, cups)
+	r.step(Replied{ID: pid(99), Op: OpDebit, Reply: reply("00")})
+	for _, ef := range r.out {
+		if s, ok := ef.(Submit); ok && s.ID == pid(99) && s.Command.Type() != ledgerapi.TypePost {
+			t.Errorf("payment 99 asks for %T", s.Command)
+		}
+	}
+	if r.now != began || r.state(99) != Posting {
+		t.Errorf("the other bank's payment is %s after %v", r.state(99), r.now.Sub(began))
+	}
+}
+
+// TestF8ReversalOvertakes: the bank sees the reversal first and refuses the
+// original later. Where 25 is an end it voids; where it is none the reversal is
+// repeated until the bank takes it.
+func TestF8ReversalOvertakes(t *testing.T) {
+	r := newRig(t)
+	r.linkUp(pos, 0)
+	r.linkUp(cups, 0)
+	for n, bank := range map[int]si.Bank{1: pos, 2: cups} {
+		r.sent(n, bank)
+		r.pass(30 * time.Second)
+		r.commit()
+		take[SendReversal](r)
+		r.step(Replied{ID: pid(n), Op: OpReversal, Reply: reply("25")})
+		if r.noted(NoteNoOriginal) == 0 {
+			t.Error("the day's match is not told")
+		}
+		if bank == pos {
+			r.commit()
+			r.wantLedger(n, ledgerapi.PayVoided)
+			continue
+		}
+		r.wantState(n, Waiting)
+		r.step(Replied{ID: pid(n), Op: OpDebit, Reply: reply("12")}) // the original, refused
+		r.wantState(n, Waiting)
+		at, _ := r.e.Next()
+		r.pass(at.Sub(r.now))
+		r.commit()
+		take[SendReversal](r)
+		r.step(Replied{ID: pid(n), Op: OpReversal, Reply: reply("00")})
+		r.commit()
+		r.wantLedger(n, ledgerapi.PayVoided)
+	}
+}
+
 func TestF9SameIDAgain(t *testing.T) {
 	r := newRig(t)
 	r.linkUp(pos, 0)

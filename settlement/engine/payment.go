@@ -17,6 +17,7 @@ type payment struct {
 	bank  *bank
 	state State
 	since time.Time // when it came, or was found
+	step  time.Time // when its 0200 left, then when that was approved
 
 	terminal si.Terminal
 	dues     []ledgerapi.DueRef
@@ -71,6 +72,9 @@ func (e *Engine) ask(in *Intent, known *ledgerapi.Payment) {
 	b := e.banks[in.Bank]
 	n, why := e.admit(b, in)
 	if why != WhyNone {
+		if b != nil {
+			b.endings.Refused++
+		}
 		e.refuse(in.ID, Answer{Ending: Refused, Why: why})
 		return
 	}
@@ -174,6 +178,7 @@ func (e *Engine) fire(p *payment, t Trigger) {
 		return
 	}
 	if from := p.state; m.to != from {
+		e.measure(p, m.to)
 		p.state = m.to
 		e.timers.disarm(&p.timer)
 		p.retries = 0
@@ -212,6 +217,7 @@ func (e *Engine) do(p *payment, a action, t Trigger) {
 		if planted.On(planted.ToldNotChargedEarly) {
 			e.out = append(e.out, Tell{ID: p.id, Answer: Answer{Ending: NotCharged}})
 		}
+		p.bank.endings.Proven++
 		e.void(p, ledgerapi.ProofReversalAck, e.in.reply.Resp)
 	case voidAgain:
 		e.void(p, p.proof, p.resp)
@@ -266,12 +272,15 @@ func (e *Engine) end(p *payment, a action) {
 	case tellNotCharged:
 		ans.Ending = NotCharged
 		e.stats.NotCharged++
+		p.bank.endings.NotCharged++
 	case tellRefused:
 		ans.Ending, ans.Refusal = Refused, e.in.result
 		e.stats.Refused++
+		p.bank.endings.Refused++
 	case tellSystem:
 		ans.Ending, ans.Why = Refused, WhySystem
 		e.stats.Refused++
+		p.bank.endings.Refused++
 	case tellAbsent:
 		ans.Ending, ans.Refusal = Refused, ledgerapi.Result{Code: ledgerapi.NotFound}
 		e.stats.Refused++
@@ -284,6 +293,7 @@ func (e *Engine) end(p *payment, a action) {
 // posted tells "paid". The dues are paid whatever the card says next.
 func (e *Engine) posted(p *payment) {
 	e.stats.Paid++
+	p.bank.endings.Paid++
 	p.durable = false
 	e.ungate(p)
 	e.timers.arm(&p.timer, e.now.Add(p.bank.prof.Timers.CardOutcome))

@@ -32,6 +32,7 @@ func (e *Engine) firstReason(p *payment, t Trigger) [2]byte {
 // itself counts.
 func (e *Engine) doubt(p *payment, t Trigger) {
 	e.stats.Doubts++
+	p.bank.endings.Doubts++
 	if p.memo.Reason == ([2]byte{}) {
 		p.memo.Reason = e.firstReason(p, t)
 	}
@@ -139,6 +140,7 @@ func (e *Engine) reverse(p *payment) {
 	p.seq++
 	e.hold(p)
 	e.stats.Reversals++
+	p.bank.endings.Reversals++
 	e.timers.arm(&p.timer, e.now.Add(p.bank.prof.Timers.ReversalReply))
 	if planted.On(planted.ReversalAmountOff) {
 		p.total++

@@ -15,7 +15,7 @@ import (
 func issueAll(t *testing.T, c *Client, ids []string) ([]NoticeLine, Outcome, error) {
 	t.Helper()
 	var lines []NoticeLine
-	o, err := c.Notices(t.Context(), 30, strings.NewReader("id_number\n"+strings.Join(ids, "\n")+"\n"), func(l NoticeLine) { lines = append(lines, l) })
+	o, err := c.Notices(t.Context(), NoticeAsk{Days: 30}, strings.NewReader("id_number\n"+strings.Join(ids, "\n")+"\n"), func(l NoticeLine) { lines = append(lines, l) })
 	return lines, o, err
 }
 
@@ -91,12 +91,12 @@ func TestNoticesRefusals(t *testing.T) {
 		t.Errorf("bad ID number: got %v, want a refusal that names line 3 and not its content", err)
 	}
 	for _, days := range []int{0, maxNoticeDays + 1, -1} {
-		_, err := c.Notices(t.Context(), days, strings.NewReader("id_number\n"), func(NoticeLine) {})
+		_, err := c.Notices(t.Context(), NoticeAsk{Days: days}, strings.NewReader("id_number\n"), func(NoticeLine) {})
 		if !errors.As(err, &refused) || refused.Status != http.StatusBadRequest {
 			t.Errorf("valid for %d days: got %v, want 400", days, err)
 		}
 	}
-	if o, err := c.Notices(t.Context(), maxNoticeDays, strings.NewReader("id_number\n"), func(NoticeLine) {}); err != nil || !o.OK || o.Done != 0 {
+	if o, err := c.Notices(t.Context(), NoticeAsk{Days: maxNoticeDays}, strings.NewReader("id_number\n"), func(NoticeLine) {}); err != nil || !o.OK || o.Done != 0 {
 		t.Errorf("no persons, at the bound of days: got %+v, %v", o, err)
 	}
 	if _, err := upload(t, c, "/v1/import/persons", nil, persons(1)); err != nil {

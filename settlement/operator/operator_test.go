@@ -30,6 +30,7 @@ type node struct {
 	ids      map[si.PaymentID]ledgerapi.Command
 	persons  map[si.Hash]ledgerapi.Person
 	assessed int
+	offices  []byte
 	fail     error
 }
 
@@ -98,7 +99,7 @@ func (n *node) PersonByNo(no si.PersonNo) (ledgerapi.Person, bool) {
 	return ledgerapi.Person{}, false
 }
 func (n *node) DuesOf(p si.PersonNo, _ si.BusinessDate) []ledgerapi.Due {
-	return []ledgerapi.Due{{Ref: ledgerapi.DueRef{ID: si.DueID(p), Amount: 100}, Fund: si.MedRes, Period: si.YearPeriod(2026), State: ledgerapi.DueOpen}}
+	return []ledgerapi.Due{{Ref: ledgerapi.DueRef{ID: si.DueID(p), Amount: 100}, Fund: si.MedRes, Period: si.YearPeriod(2026), Payer: ledgerapi.PayerPerson, State: ledgerapi.DueOpen}}
 }
 func (n *node) NoticeByNo(no si.NoticeNo, _ si.BusinessDate) (ledgerapi.NoticeView, bool) {
 	v := ledgerapi.NoticeView{No: no}
@@ -108,9 +109,15 @@ func (n *node) NoticeByNo(no si.NoticeNo, _ si.BusinessDate) (ledgerapi.NoticeVi
 	case serial == 2:
 		v.Held = true
 	default:
-		v.Total = si.Fen(serial) * 100
+		v.Total, v.ValidUntil = si.Fen(serial)*100, si.Date(2026, 12, 31)
+		v.Dues = []ledgerapi.Due{{Ref: ledgerapi.DueRef{Amount: v.Total - 1, LateFee: 1}, Fund: si.MedRes, Period: si.YearPeriod(2026)}}
 	}
 	return v, true
+}
+func (n *node) Config(ledgerapi.ConfigKind, string, si.BusinessDate) (ledgerapi.Config, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return ledgerapi.Config{Body: n.offices}, n.offices != nil
 }
 func (n *node) Payment(si.PaymentID) (ledgerapi.Payment, bool) { return ledgerapi.Payment{}, false }
 
@@ -170,6 +177,10 @@ func serve(t *testing.T) (*Client, *node) {
 		Ledger: n, Register: n, Sealer: sealer{}, Now: time.Now,
 		Status: func() Status { return Status{Version: "test", Area: "330110", Leader: true} },
 		Banks:  func(code string) (si.Bank, bool) { return 3, code == "ccb" },
+		Agency: func() Agency { return Agency{Name: "示例", Area: "330110"} },
+		Pending: func() []PendingView {
+			return []PendingView{{ID: "1", State: "WAITING"}, {ID: "2", State: "DESK", Why: NeedsCrossDay}, {ID: "3", State: "UNDOING", Why: NeedsUnanswered}}
+		},
 	})
 	path := filepath.Join(t.TempDir(), "op.sock")
 	l, err := Listen(path)

@@ -82,8 +82,8 @@ func (c *cells) fund(i int) si.Fund {
 
 func (c *cells) area(i int) si.AreaCode {
 	v, err := strconv.ParseUint(c.of[i], 10, 32)
-	if err != nil || len(c.of[i]) != 6 {
-		c.bad(i, "not a six-digit area code")
+	if n := len(c.of[i]); err != nil || n != 6 && n != 9 {
+		c.bad(i, "not an area code of six or nine digits")
 	}
 	return si.AreaCode(v)
 }

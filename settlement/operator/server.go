@@ -35,6 +35,7 @@ type Register interface {
 	DuesOf(p si.PersonNo, on si.BusinessDate) []ledgerapi.Due
 	Payment(si.PaymentID) (ledgerapi.Payment, bool)
 	NoticeByNo(no si.NoticeNo, on si.BusinessDate) (ledgerapi.NoticeView, bool)
+	Config(kind ledgerapi.ConfigKind, name string, on si.BusinessDate) (ledgerapi.Config, bool)
 }
 
 // Sealer hides personal data before it goes anywhere.
@@ -55,6 +56,8 @@ type Config struct {
 	Status   func() Status
 	Banks    func(code string) (si.Bank, bool) // by profile code
 	Stage    string                            // folder for files under check, without names; the system's if empty
+	Agency   func() Agency                     // without its offices: they are in the ledger; nil: nameless
+	Pending  func() []PendingView              // oldest first; nil: none
 	Now      func() time.Time
 	Random   func([]byte)
 }
@@ -90,6 +93,12 @@ type Server struct {
 
 // New makes the server.
 func New(cfg Config) *Server {
+	if cfg.Agency == nil {
+		cfg.Agency = func() Agency { return Agency{} }
+	}
+	if cfg.Pending == nil {
+		cfg.Pending = func() []PendingView { return nil }
+	}
 	s := &Server{cfg: cfg, mux: http.NewServeMux()}
 	s.mux.HandleFunc("GET /v1/status", s.status)
 	s.mux.HandleFunc("POST /v1/config", s.putConfig)
@@ -102,6 +111,8 @@ func New(cfg Config) *Server {
 	s.mux.HandleFunc("POST /v1/assess", s.assess)
 	s.mux.HandleFunc("POST /v1/notice", s.notice)
 	s.mux.HandleFunc("POST /v1/notices", s.notices)
+	s.mux.HandleFunc("GET /v1/agency", s.agency)
+	s.mux.HandleFunc("GET /v1/pending", s.pending)
 	s.mux.HandleFunc("POST /v1/dues", s.duesOf)
 	s.mux.HandleFunc("GET /v1/payments/{id}", s.payment)
 	if cfg.Node != nil {
@@ -193,6 +204,12 @@ func (s *Server) putConfig(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		refuse(w, http.StatusBadRequest, "from: "+err.Error())
 		return
+	}
+	if kind == ledgerapi.ConfigOffices {
+		if _, err := ParseOffices(q.Body); err != nil {
+			refuse(w, http.StatusBadRequest, err.Error())
+			return
+		}
 	}
 	s.do(w, r, ledgerapi.PutConfig{
 		ID: id, Kind: kind, Name: q.Name, From: from, Body: q.Body,

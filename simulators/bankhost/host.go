@@ -72,6 +72,8 @@ type Host struct {
 	imk emv.Key
 	ln  net.Listener
 
+	away bool // under mu: nobody is let in
+
 	mu       sync.Mutex
 	accounts map[string]*Account
 	entries  []Entry
@@ -208,6 +210,18 @@ func (h *Host) HangUp() {
 	}
 }
 
+// Away hangs up and lets nobody in, until it is called with false.
+func (h *Host) Away(away bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.away = away
+	if away {
+		for c := range h.conns {
+			_ = c.Close()
+		}
+	}
+}
+
 func (h *Host) accept() {
 	for {
 		nc, err := h.ln.Accept()
@@ -216,10 +230,14 @@ func (h *Host) accept() {
 		}
 		c := &conn{Conn: nc, keys: &session{}, wanted: map[string]wanted{}}
 		h.mu.Lock()
-		if h.closed {
+		if h.closed || h.away {
+			over := h.closed
 			h.mu.Unlock()
 			_ = nc.Close()
-			return
+			if over {
+				return
+			}
+			continue
 		}
 		h.conns[c] = struct{}{}
 		h.mu.Unlock()
@@ -263,33 +281,44 @@ func (h *Host) handle(c *conn, m *message) bool {
 		h.mu.Unlock()
 		return false
 	}
-	reply, key := h.answer(c, k, m, r, f)
-	h.watched(c, k, m, reply, f)
-	h.mu.Unlock()
-	if reply == nil || f.act == actDropReply {
+	if f.act == actStall {
+		h.mu.Unlock()
+		h.later(f.delay, func() {
+			h.mu.Lock()
+			if !h.work(c, k, m, r, None) {
+				_ = c.Close()
+			}
+		})
 		return true
 	}
-	if f.act == actCloseOnReply {
+	return h.work(c, k, m, r, f)
+}
+
+// work does a request and answers as the fault says; false hangs up. Called with
+// h.mu held, which it gives back.
+func (h *Host) work(c *conn, k profile.Kind, m *message, r *profile.MessageRule, f Fault) bool {
+	reply, key := h.answer(c, k, m, r, f)
+	if f.act == actCrash {
+		h.crash(f.lost)
+	}
+	h.mu.Unlock()
+	switch {
+	case f.act == actCloseOnReply, f.act == actCrash:
 		return false
+	case reply == nil, f.act == actDropReply:
+		return true
 	}
-	if f.act == actWrongField && reply.fields[f.de] != "" {
-		v := []byte(reply.fields[f.de])
-		v[len(v)-1] = v[len(v)-1] ^ 1
-		reply.fields[f.de] = string(v)
-	}
-	if f.act == actNoMAC || !h.carriesCode(k) {
-		key = nil
-	}
-	body, err := h.w.codedBody(reply, key, f.act == actWrongMAC)
-	if err != nil {
+	frame := h.spoiled(k, m, reply, key, f)
+	switch {
+	case frame == nil:
 		return false
-	}
-	frame := h.w.frame(body, m.head)
-	switch f.act {
-	case actLate:
+	case f.act == actTorn:
+		h.send(c, frame[:len(frame)/2])
+		return false
+	case f.delay > 0:
 		h.later(f.delay, func() { h.send(c, frame) })
 		return true
-	case actDuplicate:
+	case f.act == actDuplicate:
 		h.send(c, frame)
 	}
 	h.send(c, frame)
@@ -312,6 +341,35 @@ func (h *Host) watched(c *conn, k profile.Kind, m, reply *message, f Fault) {
 		s.Code = reply.fields[39]
 	}
 	h.cfg.Watch(s)
+}
+
+// spoiled makes the reply's frame with what the fault does to it; nil if there is
+// none.
+func (h *Host) spoiled(k profile.Kind, m, reply *message, key []byte, f Fault) []byte {
+	switch {
+	case f.act == actWrongField && reply.fields[f.de] != "":
+		v := []byte(reply.fields[f.de])
+		v[len(v)-1] ^= 1
+		reply.fields[f.de] = string(v)
+	case f.act == actOtherCode:
+		reply.fields[39] = f.code
+	case f.act == actWrongType:
+		reply.mti = "0130" // of an authorisation advice, which nobody asked for
+	}
+	if f.act == actNoMAC || !h.carriesCode(k) {
+		key = nil
+	}
+	body, err := h.w.codedBody(reply, key, f.act == actWrongMAC)
+	if err != nil {
+		return nil
+	}
+	frame := h.w.frame(body, m.head)
+	if f.act == actGarbage {
+		for i := range frame {
+			frame[i] ^= 0x5A
+		}
+	}
+	return frame
 }
 
 // later does something after a while, unless the host is closed before.

@@ -1,7 +1,11 @@
 package bankhost
 
 import (
+	"bytes"
 	"encoding/hex"
+	"net"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -179,6 +183,32 @@ func TestFaults(t *testing.T) {
 				t.Error("got the amount of the request")
 			}
 		}},
+		{"late decline", LateDecline("05", 2*wait), 0, func(t *testing.T, u *hub) {
+			silent(wait)(t, u)
+			if m, in, ok := u.read(5 * time.Second); !ok || u.code(m) != "05" || !u.good(in) {
+				t.Error("the late refusal did not come")
+			}
+		}},
+		{"late work", LateWork(wait), 100, func(t *testing.T, u *hub) {
+			if m, _, ok := u.read(5 * time.Second); !ok || u.code(m) != "00" {
+				t.Error("the reply to the late work did not come")
+			}
+		}},
+		{"other code", Answer("68"), 100, func(t *testing.T, u *hub) {
+			if m, in, ok := u.read(5 * time.Second); !ok || u.code(m) != "68" || !u.good(in) {
+				t.Error("want 68 under a good code")
+			}
+		}},
+		{"wrong type", WrongType, 100, noise},
+		{"garbage", Garbage, 100, noise},
+		{"torn", TornReply, 100, silent(5 * time.Second)},
+		{"crash", CrashAfter(0), 100, silent(5 * time.Second)},
+		{"crash and forget", CrashAfter(1), 0, silent(5 * time.Second)},
+		{"twice booked", BookTwice, 200, func(t *testing.T, u *hub) {
+			if m, _, ok := u.read(5 * time.Second); !ok || u.code(m) != "00" {
+				t.Error("reply missing")
+			}
+		}},
 		{"hang up before", CloseBefore, 0, silent(5 * time.Second)},
 		{"hang up after", CloseOnReply, 100, silent(5 * time.Second)},
 		{"twice", Duplicate, 100, func(t *testing.T, u *hub) {
@@ -201,6 +231,136 @@ func TestFaults(t *testing.T) {
 				t.Errorf("debited %v, want %v", got, tc.debited)
 			}
 		})
+	}
+}
+
+// TestCrash: a host that crashes knows what its journal says, on disk too.
+func TestCrash(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "bank.jsonl")
+	h := newHost(t, "ccb", func(c *Config) { c.StateFile = path })
+	pan := panOf("ccb", 1)
+	pay := func() {
+		t.Helper()
+		u := dialHub(t, h)
+		u.atc, u.stan = uint16(100+len(h.Entries())), uint32(100+10*len(h.Entries()))
+		u.signOn()
+		_, m := u.debit(testPIN, 100)
+		u.send(profile.Debit, false, m)
+		if m, _, ok := u.read(5 * time.Second); !ok || u.code(m) != "00" {
+			t.Fatal("not paid")
+		}
+	}
+	pay()
+	pay()
+	h.Crash(0)
+	if got, left := h.Debited(pan), h.Balance(pan); got != 200 || left != 99_800 {
+		t.Errorf("after a crash: debited %v, %v left", got, left)
+	}
+	h.Crash(1)
+	if got, left := h.Debited(pan), h.Balance(pan); got != 100 || left != 99_900 {
+		t.Errorf("with the last entry lost: debited %v, %v left", got, left)
+	}
+	pay()
+	h.Crash(1000)
+	if got, left := len(h.Entries()), h.Balance(pan); got != 0 || left != 100_000 {
+		t.Errorf("with everything lost: %d entries, %v left", got, left)
+	}
+	pay()
+	b, err := os.ReadFile(path)
+	if err != nil || bytes.Count(b, []byte("\n")) != 1 {
+		t.Errorf("the journal on disk has %d lines, %v, want one", bytes.Count(b, []byte("\n")), err)
+	}
+}
+
+// TestAway: a host that is away lets nobody in, and then again.
+func TestAway(t *testing.T) {
+	h := newHost(t, "ccb", nil)
+	h.Away(true)
+	c, err := net.Dial("tcp", h.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.Read(make([]byte, 1)); n != 0 || err == nil {
+		t.Error("somebody answers")
+	}
+	_ = c.Close()
+	h.Away(false)
+	dialHub(t, h).signOn()
+}
+
+// TestMoody: the same seed gives the same faults, as many as asked for, each as
+// often as the others.
+func TestMoody(t *testing.T) {
+	var names []string
+	for _, f := range AllFaults {
+		if _, ok := FindFault(f.Name); !ok || f.What == "" {
+			t.Errorf("%q is not found", f.Name)
+		}
+		names = append(names, f.Name)
+	}
+	seen := map[string]int{}
+	script := Moody(1, 1000, names, func(name string) { seen[name]++ })
+	again, other := Moody(1, 1000, names, nil), Moody(2, 1000, names, nil)
+	differ := false
+	for n := range 20_000 {
+		f := script(n, profile.Debit)
+		if f != again(n, profile.Debit) {
+			t.Fatalf("request %d meets another fault the second time", n)
+		}
+		differ = differ || f != other(n, profile.Debit)
+	}
+	all := 0
+	for _, name := range names {
+		all += seen[name]
+		if d := seen[name] - seen[names[0]]; d < -1 || d > 1 {
+			t.Errorf("%s: %d times and %s %d times, want the same", name, seen[name], names[0], seen[names[0]])
+		}
+	}
+	if all < 1800 || all > 2200 {
+		t.Errorf("%d of 20,000 requests met a fault, planned are 2,000", all)
+	}
+	if !differ {
+		t.Error("another seed gives the same")
+	}
+	if script(3, profile.SignOn) != None || Moody(1, 0, names, nil)(3, profile.Debit) != None || Moody(1, 10_000, nil, nil)(3, profile.Debit) != None {
+		t.Error("a fault where none was asked for")
+	}
+}
+
+// TestSplit finds the end of every frame of every bank, and of no other bytes.
+func TestSplit(t *testing.T) {
+	for _, code := range demoBanks {
+		h := newHost(t, code, nil)
+		p := h.cfg.Profile
+		split := Split(p)
+		m := &message{mti: "0820", fields: map[int]string{7: "1122120000", 11: "000001", 33: "0010330110", 70: "301"}}
+		if p.Dialect == profile.POS {
+			m.fields = map[int]string{11: "000001", 41: "90110001", 42: "898330110000001", 60: "00000001301"}
+		}
+		body, err := h.w.codedBody(m, nil, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		frame := h.w.frame(body, nil)
+		for cut := range frame {
+			if n := split(frame[:cut]); n != 0 && n != len(frame) {
+				t.Errorf("%s: of %d bytes of a frame of %d: %d", code, cut, len(frame), n)
+			}
+		}
+		if n := split(append(frame, "more"...)); n != len(frame) {
+			t.Errorf("%s: %d, want %d", code, n, len(frame))
+		}
+		if n := split([]byte("GET / HTTP/1.1\r\n")); n >= 0 {
+			t.Errorf("%s: took a web request for a frame of %d", code, n)
+		}
+	}
+}
+
+// noise takes what comes for no message.
+func noise(t *testing.T, u *hub) {
+	_ = u.conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if n, err := u.conn.Read(make([]byte, 4096)); n == 0 {
+		t.Errorf("nothing came: %v", err)
 	}
 }
 

@@ -23,8 +23,10 @@ type Account struct {
 	Balance si.Fen
 	Lost    bool // reported lost: answers 41
 
-	tries int
-	atc   uint16
+	tries  int
+	atc    uint16
+	opened si.Fen // the balance it began with
+	since  int    // entries of the journal before it
 }
 
 // Op is what an entry of the journal records.
@@ -81,7 +83,7 @@ func (h *Host) addAccount(a Account) error {
 	if len(a.PIN) < 4 || len(a.PIN) > 12 || a.Balance < 0 {
 		return errors.New("bankhost: account: the PIN has 4 to 12 digits, the balance is not below zero")
 	}
-	a.tries = pinTries
+	a.tries, a.opened, a.since = pinTries, a.Balance, len(h.entries)
 	h.accounts[a.PAN] = &a
 	return nil
 }
@@ -100,6 +102,19 @@ func (h *Host) Debited(pan string) si.Fen {
 	var sum si.Fen
 	for _, e := range h.entries {
 		if e.Op == OpDebit && e.PAN == pan && e.Code == "00" && !e.Reversed {
+			sum += e.Amount
+		}
+	}
+	return sum
+}
+
+// Total is what all cards have paid: debits that stand.
+func (h *Host) Total() si.Fen {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var sum si.Fen
+	for _, e := range h.entries {
+		if e.Op == OpDebit && e.Code == "00" && !e.Reversed {
 			sum += e.Amount
 		}
 	}
@@ -144,6 +159,33 @@ func (h *Host) move(e *Entry, a *Account) {
 		a.Balance -= e.Amount
 	case e.Op == OpReversal:
 		a.Balance += e.Amount
+	}
+}
+
+// Crash ends the host's memory and begins a new life: links are gone, working keys
+// are forgotten, and what is known is read from the journal, of which the last
+// entries are lost, as after a restore of an older state.
+func (h *Host) Crash(lost int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.crash(lost)
+}
+
+// crash is Crash with h.mu held.
+func (h *Host) crash(lost int) {
+	for c := range h.conns {
+		_ = c.Close()
+	}
+	kept := h.entries[:max(0, len(h.entries)-lost)]
+	h.entries, h.byKey, h.buried, h.keys = nil, map[string]*outcome{}, map[string]bool{}, map[string]*session{}
+	for _, a := range h.accounts {
+		a.Balance, a.tries, a.atc = a.opened, pinTries, 0
+	}
+	h.state.empty()
+	for _, e := range kept {
+		e.Reversed = false
+		h.restore(e)
+		h.state.append(&e)
 	}
 }
 
@@ -206,8 +248,17 @@ func (h *Host) restore(e Entry) {
 			h.entries[o.entry].Reversed = true
 		}
 	}
-	h.move(&e, a)
+	if a != nil && e.N >= a.since {
+		h.move(&e, a)
+	}
 	h.entries = append(h.entries, e)
+}
+
+// empty throws the lines away.
+func (s *stateFile) empty() {
+	if s != nil && s.f != nil && s.err == nil {
+		s.err = s.f.Truncate(0) // what is appended begins anew
+	}
 }
 
 func (s *stateFile) append(e *Entry) {

@@ -49,7 +49,11 @@ func (h *Host) answer(c *conn, k profile.Kind, m *message, r *profile.MessageRul
 				}
 				return old.reply.clone(), key
 			}
-			return h.debit(s, m, r), key
+			reply := h.debit(s, m, r)
+			if f.act == actTwice && reply.fields[39] == "00" {
+				h.again(m)
+			}
+			return reply, key
 		case k == profile.PINProof:
 			code, extra = h.proof(s, m)
 		default:
@@ -123,6 +127,13 @@ func (h *Host) debit(s *session, m *message, r *profile.MessageRule) *message {
 	e.RRN = o.reply.fields[37]
 	o.entry = h.book(e, a, o)
 	return o.reply.clone()
+}
+
+// again books the last debit once more, under a key that no message finds.
+func (h *Host) again(m *message) {
+	e := h.entries[len(h.entries)-1]
+	e.Key, e.Digest, e.Reply = e.Key+"/twice", "", nil
+	h.book(e, h.accounts[m.fields[2]], nil)
 }
 
 // proof judges the PIN and moves no money.

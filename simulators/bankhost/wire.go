@@ -128,6 +128,41 @@ func (w *wire) read(r io.Reader) (*message, error) {
 	return w.unpack(head, body)
 }
 
+// Split gives the way to find frames of a bank in a stream of bytes: how long the
+// frame is that they begin with, 0 if more are needed to know, below 0 if it is
+// none.
+func Split(p *profile.Profile) func(b []byte) int {
+	return func(b []byte) int {
+		if p.Dialect == profile.POS {
+			if len(b) < 2 {
+				return 0
+			}
+			n := int(binary.BigEndian.Uint16(b))
+			if p.LengthScope != "includes" {
+				n += 2
+			}
+			if n < 23 || n > maxFrame+2 {
+				return -1
+			}
+			return n
+		}
+		if len(b) < 6 {
+			return 0
+		}
+		n, err := strconv.Atoi(string(b[2:6]))
+		switch p.LengthScope {
+		case "excludes":
+			n += 46
+		case "includes-less-length":
+			n += 4
+		}
+		if err != nil || b[0] != 46 || n < 58 || n > maxFrame+46 {
+			return -1
+		}
+		return n
+	}
+}
+
 // unpack lets the library read the body. Its panics on hostile input end here.
 func (w *wire) unpack(head, body []byte) (m *message, err error) {
 	defer func() {

@@ -38,7 +38,7 @@ func Issue(ctx context.Context, c *operator.Client, gen residents.Generator, n i
 	}()
 	var bad error
 	done := 0
-	o, err := c.Notices(ctx, noticeDays, file, func(l operator.NoticeLine) {
+	o, err := c.Notices(ctx, operator.NoticeAsk{Days: noticeDays}, file, func(l operator.NoticeLine) {
 		if done++; done%progressEach == 0 {
 			progress(done)
 		}

@@ -74,6 +74,9 @@ const (
 	paymentCalls = 2 // payment, card outcome
 )
 
+// askEvery is between two questions after a payment: within a terminal's limit.
+const askEvery = 100 * time.Millisecond
+
 // kiosk is one terminal at work.
 type kiosk struct {
 	Kiosk
@@ -386,7 +389,7 @@ func (k *kiosk) follow(ctx context.Context, id string) (termapi.PaymentState, er
 			k.mu.Unlock()
 			return st, nil
 		}
-		time.Sleep(reconnect)
+		time.Sleep(askEvery)
 	}
 	k.mu.Lock()
 	k.out.Unanswered++

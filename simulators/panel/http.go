@@ -57,6 +57,9 @@ func (s *Server) routes() http.Handler {
 		mux.HandleFunc("POST /pay", s.act(func(ctx context.Context, r *http.Request) error {
 			return s.teller(ctx, r, "缴费 Pay", s.conf.Counter.Pay)
 		}))
+		mux.HandleFunc("POST /reverse", s.act(func(ctx context.Context, r *http.Request) error {
+			return s.teller(ctx, r, "冲正 Reverse", s.conf.Counter.Reverse)
+		}))
 	}
 	return mux
 }

@@ -96,6 +96,9 @@ type Counter interface {
 	Inquire(ctx context.Context, bank, notice string) (CounterAnswer, error)
 	// Pay pays; a second Pay of the same notice repeats the same message.
 	Pay(ctx context.Context, bank, notice string) (CounterAnswer, error)
+	// Reverse takes back what this bank's counter has paid for the notice; a second
+	// time repeats the same message.
+	Reverse(ctx context.Context, bank, notice string) (CounterAnswer, error)
 }
 
 // Bank is a bank with a counter.

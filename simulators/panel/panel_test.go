@@ -103,6 +103,9 @@ func (w *world) Pay(_ context.Context, bank, notice string) (CounterAnswer, erro
 	}
 	return CounterAnswer{OK: true, Lines: []string{"已缴 paid", "回单号 33011026112200000018"}}, nil
 }
+func (w *world) Reverse(_ context.Context, bank, notice string) (CounterAnswer, error) {
+	return CounterAnswer{OK: true, Lines: []string{"已冲正 reversed"}}, nil
+}
 func (w *world) messages() []Message {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -343,6 +346,22 @@ func TestBrowser(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, ctx, `document.querySelector("#answers .ok")`)
+	for _, b := range []struct{ button, says string }{{"/pay", "已缴"}, {"/reverse", "已冲正"}} {
+		if err := chromedp.Do(ctx, chromedp.Click(chromedp.CSS(`[data-teller="`+b.button+`"]`))); err != nil {
+			t.Fatal(err)
+		}
+		until(t, ctx, `document.querySelector("#answers li")?.textContent.includes("`+b.says+`")`)
+	}
+	// A scanner types the digits and Enter.
+	if err := chromedp.Do(ctx, chromedp.Evaluate[chromedp.Void](`document.querySelector("[name=notice]").value = ""`),
+		chromedp.SendKeys(chromedp.CSS(`[name="notice"]`), "3301102600000000183\r")); err != nil {
+		t.Fatal(err)
+	}
+	until(t, ctx, `document.querySelector("#answers li.no")?.textContent.includes("20 位")`)
+	if err := chromedp.Do(ctx, chromedp.Evaluate[chromedp.Void](`document.getElementById("counter").scrollIntoView()`)); err != nil {
+		t.Fatal(err)
+	}
+	picture(t, ctx, "3-counter")
 	if err := chromedp.Do(ctx, chromedp.Evaluate[chromedp.Void](`scrollTo(0, 0)`)); err != nil {
 		t.Fatal(err)
 	}

@@ -91,6 +91,10 @@ var (
 	streets   = []string{"良渚街道", "仓前街道", "五常街道", "闲林街道", "中泰街道", "余杭街道", "瓶窑镇", "径山镇", "黄湖镇", "鸬鸟镇", "百丈镇"}
 )
 
+// firstTown is the area code of the first of the streets; the town codes 901 and
+// up are not assigned in the district.
+const firstTown si.AreaCode = 330110901
+
 // firstBirth is the oldest birthday, 1931-01-01; birthDays spans 75 years.
 var firstBirth = time.Date(1931, 1, 1, 0, 0, 0, 0, time.UTC)
 
@@ -102,7 +106,7 @@ func (g Generator) At(i int) (Resident, error) {
 		return Resident{}, fmt.Errorf("residents: person %d: at most %d people can be told apart", i, MaxPersons)
 	}
 	r := rand.New(rand.NewPCG(g.seed, uint64(i)))
-	p := Resident{Index: i, Bank: Banks[i%len(Banks)], Household: 330110}
+	p := Resident{Index: i, Bank: Banks[i%len(Banks)]}
 	// Birthdays are dealt in a fixed permuted order; the serial tells those of
 	// one day apart, and its last digit is the sex.
 	day := int(uint64(i%birthDays) * 7919 % birthDays)
@@ -122,7 +126,9 @@ func (g Generator) At(i int) (Resident, error) {
 	p.IDNumber = first17 + string(last)
 	p.Name = name(r)
 	p.Phone = fmt.Sprintf("100%08d", i) // no carrier has the prefix 100
-	p.Address = fmt.Sprintf("示例区%s第%d村%d号", streets[r.IntN(len(streets))], 1+r.IntN(334), 1+r.IntN(400))
+	town := r.IntN(len(streets))
+	p.Household = firstTown + si.AreaCode(town)
+	p.Address = fmt.Sprintf("示例区%s第%d村%d号", streets[town], 1+r.IntN(334), 1+r.IntN(400))
 	p.classify(r)
 	return p, p.card(r)
 }

@@ -179,10 +179,11 @@ func (s *Stage) pointToLeader(ctx context.Context) (*hubNode, error) {
 	return nil, nil
 }
 
-// counterAddrs are the addresses at which a bank reaches the hub's nodes.
-func (s *Stage) counterAddrs(bank string) []string {
+// counterAddrs are the addresses at which a bank reaches the hub's nodes: one, or
+// that of each node.
+func (s *Stage) counterAddrs(bank, one string) []string {
 	if !s.several() {
-		return []string{addr(s.cfg.Ports.Counters[bank])}
+		return []string{one}
 	}
 	var out []string
 	for _, n := range s.nodes {

@@ -121,7 +121,7 @@ func (p *supply) fill(ctx context.Context) error {
 		}
 		csv.WriteString(r.IDNumber + "\n")
 	}
-	_, err := p.s.Operator.Notices(ctx, 30, &csv, func(l operator.NoticeLine) {
+	_, err := p.s.Operator.Notices(ctx, operator.NoticeAsk{Days: 30}, &csv, func(l operator.NoticeLine) {
 		no, err := si.ParseNoticeNo(l.Notice)
 		if err != nil || l.Total == 0 {
 			return
@@ -208,8 +208,9 @@ func (s *Stage) Load(ctx context.Context, l Load) (LoadResult, []load.Ack, error
 	if err != nil {
 		return LoadResult{}, nil, err
 	}
-	if _, ok := s.cfg.Ports.Counters[l.Bank]; !ok {
-		return LoadResult{}, nil, fmt.Errorf("stage: bank %s has no counter link; rcb, ccb and boc have", l.Bank)
+	at, err := s.counterAddr(l.Bank)
+	if err != nil {
+		return LoadResult{}, nil, err
 	}
 	if s.several() && l.Kill > 0 {
 		// Notices are made by the node that leads: enough must lie ready for the
@@ -240,7 +241,7 @@ func (s *Stage) Load(ctx context.Context, l Load) (LoadResult, []load.Ack, error
 	}()
 	cpu, logs := s.spent()
 	rep, err := load.Run(ctx, load.Config{
-		Addrs: s.counterAddrs(l.Bank), Profile: p, Keys: s.keys.bank(p), Links: l.Links, InFlight: l.InFlight, Rate: l.Rate,
+		Addrs: s.counterAddrs(l.Bank, at), Profile: p, Keys: s.keys.bank(p), Links: l.Links, InFlight: l.InFlight, Rate: l.Rate,
 		Duration: time.Duration(l.Seconds) * time.Second, Next: sup.Next, NoReceipts: sup.null, Grace: startTime,
 		OnAck: func(a load.Ack) {
 			if l.Kill == 0 {
@@ -355,7 +356,11 @@ func (s *Stage) cpu(list ...*process) time.Duration {
 
 // logSize is what settled, asked at its admin port, says it has written to its
 // log since it started.
-func logSize(admin int) int64 {
+func logSize(admin int) int64 { return int64(metric(admin, "shebao_ledger_log_bytes_total")) }
+
+// metric reads one number that settled, asked at its admin port, says of itself;
+// 0 if it does not.
+func metric(admin int, name string) float64 {
 	u := url.URL{Scheme: "http", Host: addr(admin), Path: "/metrics"}
 	resp, err := http.Get(u.String())
 	if err != nil {
@@ -367,9 +372,9 @@ func logSize(admin int) int64 {
 		return 0
 	}
 	for line := range strings.Lines(b.String()) {
-		if v, ok := strings.CutPrefix(line, "shebao_ledger_log_bytes_total "); ok {
+		if v, ok := strings.CutPrefix(line, name+" "); ok {
 			f, _ := strconv.ParseFloat(strings.TrimSpace(v), 64)
-			return int64(f)
+			return f
 		}
 	}
 	return 0

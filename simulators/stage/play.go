@@ -61,7 +61,10 @@ type player struct {
 
 	pullAtPIN bool
 	later     []func() // done by the play when the bank has booked the payment
+	after     []func() // done when the citizen has left
 	booked    int      // debits of the card before this payment
+	taps      int      // how often "confirm" is pressed; 0 is once
+	killPaid  bool     // the terminal is killed when it shows the payment as paid
 
 	mu  sync.Mutex
 	err error // of a fault
@@ -232,8 +235,10 @@ func (p *player) pay(ctx context.Context) error {
 		p.fault.set(p)
 	}
 	v := p.citizen.Now()
-	if err := p.citizen.Press(ctx, v, "confirm", ""); err != nil {
-		return err
+	for range max(1, p.taps) { // a second tap is of a page that is gone, and does nothing
+		if err := p.citizen.Press(ctx, v, "confirm", ""); err != nil {
+			return err
+		}
 	}
 	if _, err := p.citizen.Wait(ctx, screenWait, "pay-pin"); err != nil {
 		return err
@@ -359,6 +364,11 @@ func (p *player) ending(ctx context.Context) error {
 		return p.comeBack(ctx)
 	}
 	p.tell("the kiosk says: " + p.result.Outcome + " (" + p.citizen.Now().ID + ")")
+	if p.killPaid {
+		p.stage.KillTerminal()
+		p.startTerminal()
+		return p.comeBack(ctx)
+	}
 	if p.result.Outcome == SawPaid {
 		return p.receipt(ctx)
 	}
@@ -455,6 +465,12 @@ func (p *player) leave(ctx context.Context) error {
 
 // settle waits until nothing is open and reads what the ledger says.
 func (p *player) settle(ctx context.Context) error {
+	for _, do := range p.after {
+		do()
+	}
+	if err := p.trouble(); err != nil {
+		return err
+	}
 	final := p.final
 	if p.want.Held {
 		final = p.repeated

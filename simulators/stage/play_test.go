@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/shebao-pay/shebao/settlement/operator"
 	"github.com/shebao-pay/shebao/simulators/printer"
 )
 
@@ -50,8 +51,22 @@ func TestPlay(t *testing.T) {
 		}
 	}
 	if s != nil {
+		needsPerson(t, s)
 		s.Close()
 		verified(t, s)
+	}
+}
+
+// needsPerson waits until the payment that boc never saw is one that an operator
+// is called for: after six reversals without a proof.
+func needsPerson(t *testing.T, s *Stage) {
+	t.Helper()
+	until(t, "an operator is called for the payment that boc never saw", func() bool {
+		list := ask[[]operator.PendingView](t, s, "/v1/pending", nil)
+		return len(list) == 1 && list[0].Bank == "boc" && list[0].Why == operator.NeedsUnanswered && list[0].Tries >= 6 && list[0].RRN != ""
+	})
+	if text := metricsOf(t, s); !strings.Contains(text, `shebao_unresolved_needs_person{bank="boc",why="unanswered"} 1`) {
+		t.Error("the metrics do not show that a person is needed")
 	}
 }
 

@@ -89,6 +89,8 @@ timers:
   reply_ms: 2500
   reversal_reply_ms: 1500
   retry_first_ms: 500
+  retry_most_ms: 5000
+  reconnect_most_ms: 2000
   card_outcome_ms: 4000
 {{- end}}
 {{- if .Null}}
@@ -375,7 +377,14 @@ func (s *Stage) putBusinessData(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("stage: %w", err)
 	}
-	_, err = s.put(ctx, "cover", strconv.Itoa(regionArea), cover)
+	if _, err = s.put(ctx, "cover", strconv.Itoa(regionArea), cover); err != nil {
+		return err
+	}
+	offices, err := data.Start.ReadFile("offices/330110.yaml")
+	if err != nil {
+		return fmt.Errorf("stage: %w", err)
+	}
+	_, err = s.put(ctx, "offices", strconv.Itoa(regionArea), offices)
 	return err
 }
 

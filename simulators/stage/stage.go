@@ -22,6 +22,7 @@ import (
 	"github.com/shebao-pay/shebao/simulators/chipcard"
 	"github.com/shebao-pay/shebao/simulators/pinpad"
 	"github.com/shebao-pay/shebao/simulators/printer"
+	"github.com/shebao-pay/shebao/simulators/proxy"
 	"github.com/shebao-pay/shebao/simulators/residents"
 	"github.com/shebao-pay/shebao/simulators/vpcd"
 )
@@ -48,6 +49,9 @@ type Config struct {
 	Quick bool
 	// Idle shortens the screen's idle time of a quick terminal further.
 	Idle time.Duration
+	// Lines puts a bad line between the hub and each bank, both ways; see
+	// simulators/proxy. It is a good one until SetLines.
+	Lines bool
 	// LogLevel of settled and terminald; empty is info.
 	LogLevel string
 	// Self starts this program again as the process that plays the cards; empty
@@ -150,6 +154,7 @@ type Stage struct {
 	Profiles []*profile.Profile
 	Cards    []Card
 	Banks    map[string]*bankhost.Host
+	Lines    map[string]*proxy.Proxy // by bank code; those of counters have "/counter" behind it
 	Pad      *pinpad.Pad
 	Printer  *printer.Server
 	Rig      *vpcd.Rig
@@ -166,6 +171,7 @@ type Stage struct {
 	states    map[string]chipcard.State
 	watch     func(Event)
 	hook      func(profile.Kind) bankhost.Fault
+	moods     map[string]func(int, profile.Kind) bankhost.Fault
 
 	tap http.RoundTripper // of the citizens' requests, where a test listens
 }
@@ -197,7 +203,7 @@ func Start(ctx context.Context, cfg Config) (_ *Stage, err error) {
 	if cfg.Dir, err = filepath.Abs(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("stage: %w", err)
 	}
-	s := &Stage{cfg: cfg, gen: residents.New(cfg.Seed), Banks: map[string]*bankhost.Host{}, states: map[string]chipcard.State{}}
+	s := &Stage{cfg: cfg, gen: residents.New(cfg.Seed), Banks: map[string]*bankhost.Host{}, Lines: map[string]*proxy.Proxy{}, states: map[string]chipcard.State{}}
 	defer func() {
 		if err != nil {
 			s.Close()
@@ -342,9 +348,13 @@ func (s *Stage) startBank(p *profile.Profile) error {
 			accounts = append(accounts, bankhost.Account{PAN: c.Person.PAN, PIN: c.PIN, Balance: c.Balance})
 		}
 	}
+	at := addr(s.cfg.Ports.Banks[p.Code])
+	if s.cfg.Lines {
+		at = "" // the line listens where the hub looks for the bank
+	}
 	h, err := bankhost.New(bankhost.Config{
-		Profile: p, Keys: s.keys.bank(p), Accounts: accounts, Addr: addr(s.cfg.Ports.Banks[p.Code]),
-		StateFile: s.path("bank-" + p.Code + ".jsonl"), Script: s.script,
+		Profile: p, Keys: s.keys.bank(p), Accounts: accounts, Addr: at, StateFile: s.path("bank-" + p.Code + ".jsonl"),
+		Script: func(n int, k profile.Kind) bankhost.Fault { return s.script(p.Code, n, k) },
 	})
 	if err != nil {
 		return err
@@ -354,7 +364,7 @@ func (s *Stage) startBank(p *profile.Profile) error {
 	}
 	s.Banks[p.Code] = h
 	s.onStop(func() { _ = h.Close() })
-	return nil
+	return s.startLines(p, h.Addr())
 }
 
 // startDevices brings up pad, printer and the card service with its reader.
@@ -389,10 +399,13 @@ func (s *Stage) startDevices(ctx context.Context) error {
 }
 
 // script asks the hook, if one is set, what a request meets.
-func (s *Stage) script(_ int, k profile.Kind) bankhost.Fault {
+func (s *Stage) script(bank string, n int, k profile.Kind) bankhost.Fault {
 	s.mu.Lock()
-	hook := s.hook
+	hook, mood := s.hook, s.moods[bank]
 	s.mu.Unlock()
+	if mood != nil {
+		return mood(n, k)
+	}
 	if hook == nil {
 		return bankhost.None
 	}
@@ -511,11 +524,11 @@ func (s *Stage) Counter(ctx context.Context, code string) (*bankhost.Counter, er
 	if err != nil {
 		return nil, err
 	}
-	port, ok := s.cfg.Ports.Counters[code]
-	if !ok {
-		return nil, fmt.Errorf("stage: bank %s has no counter link", code)
+	at, err := s.counterAddr(code)
+	if err != nil {
+		return nil, err
 	}
-	return bankhost.DialCounter(ctx, bankhost.CounterConfig{Profile: p, Keys: s.keys.bank(p), Addr: addr(port)})
+	return bankhost.DialCounter(ctx, bankhost.CounterConfig{Profile: p, Keys: s.keys.bank(p), Addr: at})
 }
 
 // KioskURL is the page with this boot's token.

@@ -238,8 +238,8 @@ func treeSum(t *testing.T, dir string) string {
 	return fmt.Sprintf("%x", h.Sum(nil))
 }
 
-// metric reads a number of settled's metrics; labels as they are written there.
-func metric(t *testing.T, s *Stage, name string) int {
+// counted reads a number of settled's metrics; labels as they are written there.
+func counted(t *testing.T, s *Stage, name string) int {
 	t.Helper()
 	resp, err := http.Get("http://" + addr(s.cfg.Ports.Admin) + "/metrics")
 	if err != nil {
@@ -269,12 +269,12 @@ func TestBadFrames(t *testing.T) {
 	pid := s.HubPID()
 	for _, bank := range counterBanks {
 		good := counter(t, s, bank)
-		counted := fmt.Sprintf(`shebao_counter_ended_total{bank=%q,why="bad_frame"}`, bank)
+		name := fmt.Sprintf(`shebao_counter_ended_total{bank=%q,why="bad_frame"}`, bank)
 		for what, frame := range map[string][]byte{
 			"oversized": append([]byte{0xFF, 0xFF}, bytes.Repeat([]byte{0x2E}, 70_000)...),
 			"malformed": []byte("GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n"),
 		} {
-			before := metric(t, s, counted)
+			before := counted(t, s, name)
 			c, err := net.Dial("tcp", addr(s.cfg.Ports.Counters[bank]))
 			if err != nil {
 				t.Fatal(err)
@@ -287,7 +287,7 @@ func TestBadFrames(t *testing.T) {
 				t.Errorf("%s %s: the link is still open: %v", bank, what, err)
 			}
 			_ = c.Close()
-			until(t, "the frame is counted", func() bool { return metric(t, s, counted) > before })
+			until(t, "the frame is counted", func() bool { return counted(t, s, name) > before })
 		}
 		if err := good.Echo(); err != nil {
 			t.Errorf("%s: the counter beside it: %v", bank, err)

@@ -188,7 +188,7 @@ func (s *Server) isLive(id string) bool {
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	width, _ := strconv.Atoi(r.URL.Query().Get("w")) // zero: portrait
 	height, _ := strconv.Atoi(r.URL.Query().Get("h"))
-	c := &conn{id: random(), portrait: height >= width, wake: make(chan struct{}, 1), gone: make(chan struct{})}
+	c := newConn(height >= width)
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream; charset=utf-8")
 	h.Set("X-Accel-Buffering", "no")
@@ -198,7 +198,6 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	}
 	defer s.detach(c)
 	out := stream{w: w, rc: http.NewResponseController(w)}
-	c.wake <- struct{}{} // the present screen first
 	tick := time.NewTicker(keepAlive)
 	defer tick.Stop()
 	wiped := s.wipeCount()
@@ -222,6 +221,15 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+}
+
+// newConn makes a connection that will be sent the present screen first. It is
+// woken before anybody else knows of it: afterwards the one place in wake may be
+// taken by a screen that changes just then, and waiting for it would be for ever.
+func newConn(portrait bool) *conn {
+	c := &conn{id: random(), portrait: portrait, wake: make(chan struct{}, 1), gone: make(chan struct{})}
+	c.wake <- struct{}{}
+	return c
 }
 
 func (s *Server) wipeCount() uint64 {

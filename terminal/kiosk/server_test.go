@@ -443,3 +443,23 @@ func TestNoOutside(t *testing.T) {
 		}
 	}
 }
+
+// TestScreenAtAttach: a screen that changes while the page is being attached
+// leaves the page waiting for nothing.
+func TestScreenAtAttach(t *testing.T) {
+	d := newDesk(t, nil)
+	d.listen(func(on bool) {
+		if on {
+			d.Show(flow.Screen{ID: flow.ScreenAttract, Step: 1, Lang: "zh", Actions: []flow.Action{flow.ActLanguage}})
+		}
+	})
+	e := d.open()
+	e.screen(flow.ScreenAttract)
+}
+
+// listen puts another listener in place before the first page comes.
+func (d *desk) listen(f func(bool)) {
+	d.tell.Lock()
+	defer d.tell.Unlock()
+	d.Server.browser = f
+}

@@ -41,18 +41,24 @@
     }
   }
 
+  const form = document.getElementById("counter");
+  const teller = (path) => post(path, {bank: form.elements.bank.value, notice: form.elements.notice.value});
+
   document.addEventListener("click", (e) => {
     const b = e.target.closest("button");
     if (!b || b.disabled) return;
-    const form = document.getElementById("counter");
     if (b.dataset.notice) {
       form.elements.notice.value = b.dataset.notice;
     } else if (b.dataset.teller) {
-      post(b.dataset.teller, {bank: form.elements.bank.value, notice: form.elements.notice.value});
+      teller(b.dataset.teller);
     } else if (b.dataset.post) {
       const {post: path, ...fields} = b.dataset;
       post(path, fields);
     }
   });
-  document.addEventListener("submit", (e) => e.preventDefault());
+  // A scanner types the number and Enter: the notice is looked up at once.
+  document.addEventListener("submit", (e) => {
+    e.preventDefault();
+    teller("/inquire");
+  });
 })();
