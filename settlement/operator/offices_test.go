@@ -117,7 +117,7 @@ func TestOfficeNotices(t *testing.T) {
 	for i := range many {
 		h := hashOf(fmt.Sprint(i))
 		p := n.persons[h]
-		p.No, p.Household, p.Sealed = si.PersonNo(i+1), 330110, []byte("sealed")
+		p.No, p.Household, p.Sealed = si.PersonNo(i+1), 330110, []byte("330110199001010011|王小明")
 		if i%5 == 0 {
 			p.Household = 330110901
 		}

@@ -298,6 +298,7 @@ func (h *Host) handle(c *conn, m *message) bool {
 // h.mu held, which it gives back.
 func (h *Host) work(c *conn, k profile.Kind, m *message, r *profile.MessageRule, f Fault) bool {
 	reply, key := h.answer(c, k, m, r, f)
+	h.watched(c, k, m, reply, f)
 	if f.act == actCrash {
 		h.crash(f.lost)
 	}
