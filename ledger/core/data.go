@@ -154,8 +154,8 @@ func (m *Machine) applyAssess(h *ledgerapi.Header, body []byte, out *ledgerapi.R
 }
 
 // levy makes the due of one payer, unless it is there. A due of another figure
-// is replaced while no money is under way; what is held or paid stays, and the
-// rest becomes a supplement.
+// is replaced while no money is under way; what is held, paid or paid back stays,
+// and the rest becomes a supplement.
 func (m *Machine) levy(c *ledgerapi.Assess, who si.PersonNo, l levy) (made uint32) {
 	var fixed, open assess.Share
 	add := func(to *assess.Share, d *due) {
@@ -167,7 +167,7 @@ func (m *Machine) levy(c *ledgerapi.Assess, who si.PersonNo, l levy) (made uint3
 		d := m.dues.at(slot)
 		slot = d.next
 		switch {
-		case !same(d) || d.dead():
+		case !same(d) || d.dead() && d.state != ledgerapi.DueRefunded:
 		case d.state == ledgerapi.DueOpen || d.state == ledgerapi.DueAssessed || d.state == ledgerapi.DueNoticed:
 			add(&open, d)
 		default:
@@ -175,7 +175,7 @@ func (m *Machine) levy(c *ledgerapi.Assess, who si.PersonNo, l levy) (made uint3
 		}
 	}
 	m.eachOldDue(who, func(d *due, _ si.PaymentID) bool {
-		if same(d) && d.state == ledgerapi.DueStatePaid {
+		if same(d) && (d.state == ledgerapi.DueStatePaid || d.state == ledgerapi.DueRefunded) {
 			add(&fixed, d)
 		}
 		return true

@@ -32,7 +32,8 @@ type rig struct {
 	index uint64
 	at    int64
 	ids   uint64
-	log   [][]byte // batches, for replays
+	log   [][]byte        // batches, for replays
+	actor func() si.Actor // who does an Act; nil for the machine
 }
 
 func newRig(t tester, cfg Config) *rig {
@@ -63,7 +64,11 @@ func (r *rig) batch(all ...ledgerapi.Command) []ledgerapi.Result {
 	var b []byte
 	for _, c := range all {
 		r.at++
-		b = ledgerapi.AppendRecord(b, ledgerapi.Header{AtMillis: uint64(r.at)}, c)
+		h := ledgerapi.Header{AtMillis: uint64(r.at)}
+		if _, ok := c.(ledgerapi.Act); ok && r.actor != nil {
+			h.Actor = r.actor()
+		}
+		b = ledgerapi.AppendRecord(b, h, c)
 	}
 	r.log = append(r.log, b)
 	r.index++
