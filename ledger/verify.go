@@ -28,8 +28,13 @@ type Report struct {
 	Checkpoint uint64
 	// Torn tells that the log ends in a write that was never acknowledged; that
 	// is no problem, the next start cuts it.
-	Torn     bool
-	Problems []string
+	Torn bool
+	// Sealed is how many dates are sealed, LastSealed the last of them, and
+	// Signed how many have a signature that a given key made.
+	Sealed     int
+	LastSealed si.BusinessDate
+	Signed     int
+	Problems   []string
 }
 
 // OK tells that nothing is wrong.
@@ -50,11 +55,20 @@ const maxDiffers = 10
 // machine, each row of the state file against the rows of that replay, a start
 // from the state file against the replay, and the invariants of the books.
 //
+// It also computes the Merkle root of each sealed date from the log alone and
+// holds it and the chain heads against the date's head. What only someone outside
+// can know is asked of a [Witness].
+//
 // What does not hold is listed in the report; an error means that the check
 // itself could not be made. The directory is not changed; a second state file is
 // built in the system's folder for temporary files. progress, if not nil, is
 // told how far the check is.
 func Verify(dir string, progress func(done, total int64)) (Report, error) {
+	return VerifyBy(dir, Witness{}, progress)
+}
+
+// VerifyBy is Verify with the word of a witness.
+func VerifyBy(dir string, w Witness, progress func(done, total int64)) (Report, error) {
 	var r Report
 	if _, err := os.Stat(filepath.Join(dir, logDir)); err != nil {
 		return r, fmt.Errorf("ledger: no ledger in %s: %w", dir, err)
@@ -67,7 +81,7 @@ func Verify(dir string, progress func(done, total int64)) (Report, error) {
 	if err != nil {
 		return r, errors.Join(fmt.Errorf("ledger: %w", err), lock.Close())
 	}
-	v := verifier{r: &r, log: filepath.Join(dir, logDir), progress: progress}
+	v := verifier{r: &r, log: filepath.Join(dir, logDir), progress: progress, seals: sealCheck{r: &r, witness: w}}
 	err = v.run(filepath.Join(dir, stateName), filepath.Join(tmp, stateName))
 	return r, errors.Join(err, os.RemoveAll(tmp), lock.Close())
 }
@@ -85,6 +99,7 @@ type verifier struct {
 	results []ledgerapi.Result
 	records int  // replayed since the last checkpoint of the replay
 	met     bool // the replay came by the state file's position
+	seals   sealCheck
 }
 
 func (v *verifier) run(state, scratch string) error {
@@ -151,17 +166,20 @@ func (v *verifier) replay() bool {
 		r.problem("invariant: %v", err)
 	}
 	balance(r, v.machine)
+	v.seals.end(v.machine)
 	return err == nil
 }
 
 // apply is the replay's step for one batch.
 func (v *verifier) apply(e replog.Entry) error {
 	var err error
+	before := v.machine.Head()
 	if v.results, err = v.machine.ApplyBatch(e.Index, e.Data, v.results[:0]); err != nil {
 		v.r.problem("entry %d cannot be applied: %v", e.Index, err)
 		return errStop
 	}
 	count(v.r, e.Data, v.results)
+	v.seals.batch(v.machine, before, e.Index, e.Data, v.results)
 	v.records += len(v.results)
 	if e.Index == v.at.Index {
 		v.met = true
