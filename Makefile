@@ -17,9 +17,9 @@ help:
 run: setup-run build
 	@exec bin/simulate demo --persons $(PERSONS) $(if $(FRESH),--fresh)
 
-## make test           install what is missing and run every test, the browser tests included
+## make test           install what is missing and run every test in random order, the browser tests included
 test: setup-test build
-	go test -race -timeout 25m ./...
+	go test -race -shuffle=on -timeout 25m ./...
 
 ## make build          all programs into bin/
 build: setup-build
@@ -31,7 +31,7 @@ lint: setup-build
 
 ## make e2e            the real programs, a real pcscd and a real browser only
 e2e: setup-test build
-	go test -race -count=1 -timeout 15m ./simulators/stage/... ./cmd/...
+	go test -race -shuffle=on -count=1 -timeout 15m ./simulators/stage/... ./cmd/...
 
 ## make bench          every benchmark, with the machine it ran on
 bench: build

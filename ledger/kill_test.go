@@ -83,20 +83,36 @@ func TestKill(t *testing.T) {
 		// The last answers may have been lost with the process: ask again by
 		// the same ids, as a bank does.
 		from := max(0, highest-2*killClients)
-		for _, ack := range childRound(t, dir, from, rng) {
-			acked++
-			if was, ok := receipts[ack.due]; ok && was != ack.receipt {
-				t.Fatalf("round %d: due %d was paid with receipt %d and is now with %d", round, ack.due, was, ack.receipt)
-			}
-			receipts[ack.due] = ack.receipt
-			highest = max(highest, int(ack.due))
-		}
+		acks := childRound(t, dir, from, rng)
+		acked += len(acks)
+		highest = max(highest, remember(t, fmt.Sprintf("round %d", round), acks, receipts))
 	}
 	t.Logf("%d kills, %d acknowledgements for %d payments", killRounds, acked, len(receipts))
 	if len(receipts) < killRounds {
 		t.Fatalf("only %d payments were acknowledged: the kills came too early to say anything", len(receipts))
 	}
-	n = openNode(t, testConfig(dir))
+	holdsAcknowledged(t, dir, receipts, killRounds)
+}
+
+// remember adds what a child was told, and gives the highest due of it. A due
+// that is acknowledged twice has one receipt.
+func remember(t *testing.T, round string, acks []ack, receipts map[uint32]uint32) (highest int) {
+	t.Helper()
+	for _, a := range acks {
+		if was, ok := receipts[a.due]; ok && was != a.receipt {
+			t.Fatalf("%s: due %d was paid with receipt %d and is now with %d", round, a.due, was, a.receipt)
+		}
+		receipts[a.due] = a.receipt
+		highest = max(highest, int(a.due))
+	}
+	return highest
+}
+
+// holdsAcknowledged checks that the ledger of killed children has each payment
+// that was acknowledged, once, with its receipt, and few that were not.
+func holdsAcknowledged(t *testing.T, dir string, receipts map[uint32]uint32, kills int) {
+	t.Helper()
+	n := openNode(t, testConfig(dir))
 	posted := 0
 	seen := map[uint32]bool{}
 	for k := range killPersons {
@@ -113,7 +129,7 @@ func TestKill(t *testing.T) {
 		}
 		seen[p.Receipt.Seq] = true
 	}
-	if tot := n.Totals(testBank, testDay); int(tot.Payments.Count) != posted || posted > len(receipts)+killRounds*killClients {
+	if tot := n.Totals(testBank, testDay); int(tot.Payments.Count) != posted || posted > len(receipts)+kills*killClients {
 		t.Fatalf("the books count %d payments, the ids %d, acknowledged %d", tot.Payments.Count, posted, len(receipts))
 	}
 	if err := n.Check(); err != nil {
@@ -131,38 +147,60 @@ type ack struct{ due, receipt uint32 }
 // during its start), and reads what it had told.
 func childRound(t *testing.T, dir string, from int, rng *rand.Rand) (acks []ack) {
 	t.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), killDir+"="+dir, killFrom+"="+strconv.Itoa(from))
-	var words bytes.Buffer
-	cmd.Stderr = &words
-	out, err := cmd.StdoutPipe()
+	c := startChild(t, dir, from)
+	if rng.IntN(5) == 0 {
+		time.AfterFunc(time.Duration(rng.IntN(60))*time.Millisecond, c.kill)
+	}
+	acks = c.acks(func() { time.AfterFunc(time.Duration(rng.IntN(40_000))*time.Microsecond, c.kill) })
+	if err := c.cmd.Wait(); c.cmd.ProcessState.ExitCode() > 0 {
+		t.Fatalf("child: %v: %s", err, c.words.String())
+	}
+	return acks
+}
+
+// child is a process that pays until it is killed.
+type child struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	out   io.Reader
+	words bytes.Buffer
+}
+
+// startChild starts a child, under the command of wrap if there is one.
+func startChild(t *testing.T, dir string, from int, wrap ...string) *child {
+	t.Helper()
+	line := append(wrap, os.Args[0])
+	c := &child{t: t, cmd: exec.Command(line[0], line[1:]...)}
+	c.cmd.Env = append(os.Environ(), killDir+"="+dir, killFrom+"="+strconv.Itoa(from))
+	c.cmd.Stderr = &c.words
+	out, err := c.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	c.out = out
+	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	in := bufio.NewReader(out)
+	return c
+}
+
+func (c *child) kill() {
+	if err := c.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		c.t.Error(err)
+	}
+}
+
+// acks reads what the child was told until it ends. first is called at the first.
+func (c *child) acks(first func()) (acks []ack) {
+	in := bufio.NewReader(c.out)
 	var b [ackBytes]byte
-	kill := func() {
-		if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-			t.Error(err)
-		}
-	}
-	if rng.IntN(5) == 0 {
-		time.AfterFunc(time.Duration(rng.IntN(60))*time.Millisecond, kill)
-	}
 	for {
 		if _, err := io.ReadFull(in, b[:]); err != nil {
-			break // the pipe ends with the process; a torn acknowledgement is none
+			return acks // the pipe ends with the process; a torn acknowledgement is none
 		}
 		if len(acks) == 0 {
-			time.AfterFunc(time.Duration(rng.IntN(40_000))*time.Microsecond, kill)
+			first()
 		}
 		acks = append(acks, ack{binary.LittleEndian.Uint32(b[:]), binary.LittleEndian.Uint32(b[4:])})
 	}
-	if err := cmd.Wait(); cmd.ProcessState.ExitCode() > 0 {
-		t.Fatalf("child: %v: %s", err, words.String())
-	}
-	return acks
 }

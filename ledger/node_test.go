@@ -23,6 +23,10 @@ func TestMain(m *testing.M) {
 		payUntilKilled(dir)
 		return
 	}
+	if dir := os.Getenv(historyDir); dir != "" {
+		serveHistory(dir)
+		return
+	}
 	goleak.VerifyTestMain(m)
 }
 

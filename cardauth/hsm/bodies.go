@@ -373,6 +373,108 @@ func readPersonView(body []byte) (v hsmapi.PersonView, err error) {
 	return v, r.done()
 }
 
+// maxPersonBlob bounds one sealed person of a batch: the longest there is has
+// 823 bytes, and a full batch of these is far below a frame.
+const maxPersonBlob = 2048
+
+// OpenPersons: count u16; per person the blob. Answer: per person the view.
+
+func appendBlobs(dst []byte, blobs [][]byte) []byte {
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(blobs)))
+	for _, b := range blobs {
+		dst = appendBytes(dst, b)
+	}
+	return dst
+}
+
+func readBlobs(body []byte) ([][]byte, error) {
+	r := reader{b: body}
+	count := int(r.u16())
+	if count > hsmapi.MaxPersons {
+		return nil, fmt.Errorf("%w: %d persons, at most %d", hsmapi.ErrForm, count, hsmapi.MaxPersons)
+	}
+	blobs := make([][]byte, count)
+	for i := range blobs {
+		blobs[i] = r.bytes()
+	}
+	return blobs, r.done()
+}
+
+func appendPersonViews(dst []byte, views []hsmapi.PersonView) []byte {
+	for _, v := range views {
+		dst = appendPersonView(dst, v)
+	}
+	return dst
+}
+
+func readPersonViews(body []byte, count int) ([]hsmapi.PersonView, error) {
+	r := reader{b: body}
+	views := make([]hsmapi.PersonView, count)
+	for i := range views {
+		views[i].MaskedName, views[i].IDTail = r.text(), r.text()
+	}
+	return views, r.done()
+}
+
+// RevisePersons: count u16; per person ID number, name, blob. Answer: per person
+// the view, names differ u8, new blob (empty if they do not).
+
+func appendRevisions(dst []byte, persons []hsmapi.PersonRevision) []byte {
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(persons)))
+	for i := range persons {
+		p := &persons[i]
+		dst = appendText(dst, p.IDNumber.Reveal(purpose))
+		dst = appendText(dst, p.Name.Reveal(purpose))
+		dst = appendBytes(dst, p.Blob)
+	}
+	return dst
+}
+
+func readRevisions(body []byte) ([]hsmapi.PersonRevision, error) {
+	r := reader{b: body}
+	count := int(r.u16())
+	if count > hsmapi.MaxPersons {
+		return nil, fmt.Errorf("%w: %d persons, at most %d", hsmapi.ErrForm, count, hsmapi.MaxPersons)
+	}
+	persons := make([]hsmapi.PersonRevision, count)
+	for i := range persons {
+		p := &persons[i]
+		id, name := r.text(), r.text()
+		p.Name, p.Blob = si.NewName(name), r.bytes()
+		if r.bad {
+			break
+		}
+		var err error
+		if p.IDNumber, err = si.ParseIDNumber(id); err != nil {
+			return nil, fmt.Errorf("%w: ID number of person %d", hsmapi.ErrForm, i)
+		}
+	}
+	return persons, r.done()
+}
+
+func appendRevised(dst []byte, revised []hsmapi.PersonRevised) []byte {
+	for i := range revised {
+		dst = appendPersonView(dst, revised[i].View)
+		dst = appendFlag(dst, revised[i].NameDiffers)
+		dst = appendBytes(dst, revised[i].Blob)
+	}
+	return dst
+}
+
+// readRevised keeps the body: the blobs are parts of it.
+func readRevised(body []byte, count int) ([]hsmapi.PersonRevised, error) {
+	r := reader{b: body}
+	revised := make([]hsmapi.PersonRevised, count)
+	for i := range revised {
+		v := &revised[i]
+		v.View.MaskedName, v.View.IDTail, v.NameDiffers = r.text(), r.text(), r.flag()
+		if blob := r.bytes(); v.NameDiffers {
+			v.Blob = blob[:len(blob):len(blob)]
+		}
+	}
+	return revised, r.done()
+}
+
 func appendMemo(dst []byte, m hsmapi.SealMemo) []byte {
 	dst = append(dst, byte(m.Bank))
 	dst = binary.BigEndian.AppendUint16(dst, uint16(m.Date))

@@ -441,6 +441,42 @@ func (c *Client) OpenPerson(ctx context.Context, blob []byte) (hsmapi.PersonView
 	return readPersonView(body)
 }
 
+// OpenPersons opens up to hsmapi.MaxPersons sealed persons for a report, all or
+// none.
+func (c *Client) OpenPersons(ctx context.Context, blobs [][]byte) ([]hsmapi.PersonView, error) {
+	if len(blobs) > hsmapi.MaxPersons {
+		return nil, fmt.Errorf("%w: %d persons, at most %d", hsmapi.ErrForm, len(blobs), hsmapi.MaxPersons)
+	}
+	for i, b := range blobs {
+		if len(b) > maxPersonBlob {
+			return nil, fmt.Errorf("%w: sealed person %d of %d bytes", hsmapi.ErrForm, i, len(b))
+		}
+	}
+	body, err := c.ask(ctx, verbOpenPersons, func(b []byte) []byte { return appendBlobs(b, blobs) })
+	if err != nil {
+		return nil, err
+	}
+	return readPersonViews(body, len(blobs))
+}
+
+// RevisePersons compares up to hsmapi.MaxPersons sealed persons with another
+// register, all or none.
+func (c *Client) RevisePersons(ctx context.Context, persons []hsmapi.PersonRevision) ([]hsmapi.PersonRevised, error) {
+	if len(persons) > hsmapi.MaxPersons {
+		return nil, fmt.Errorf("%w: %d persons, at most %d", hsmapi.ErrForm, len(persons), hsmapi.MaxPersons)
+	}
+	for i := range persons {
+		if len(persons[i].Blob) > maxPersonBlob {
+			return nil, fmt.Errorf("%w: sealed person %d of %d bytes", hsmapi.ErrForm, i, len(persons[i].Blob))
+		}
+	}
+	body, err := c.ask(ctx, verbRevisePersons, func(b []byte) []byte { return appendRevisions(b, persons) })
+	if err != nil {
+		return nil, err
+	}
+	return readRevised(body, len(persons))
+}
+
 // SealMemo seals a note on a payment.
 func (c *Client) SealMemo(ctx context.Context, r hsmapi.SealMemo) ([]byte, error) {
 	return c.ask(ctx, verbSealMemo, func(b []byte) []byte { return appendMemo(b, r) })

@@ -42,6 +42,8 @@ type Verbs interface {
 	HashCards(ctx context.Context, cards []hsmapi.CardRecord) ([]hsmapi.CardHashes, error)
 	SealPersons(ctx context.Context, persons []hsmapi.PersonRecord) ([]hsmapi.SealedPerson, error)
 	OpenPerson(ctx context.Context, blob []byte) (hsmapi.PersonView, error)
+	OpenPersons(ctx context.Context, blobs [][]byte) ([]hsmapi.PersonView, error)
+	RevisePersons(ctx context.Context, persons []hsmapi.PersonRevision) ([]hsmapi.PersonRevised, error)
 	SealMemo(ctx context.Context, r hsmapi.SealMemo) ([]byte, error)
 	OpenMemo(ctx context.Context, r hsmapi.SealMemo) ([]byte, error)
 }

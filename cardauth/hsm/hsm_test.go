@@ -236,6 +236,18 @@ func TestVerbs(t *testing.T) {
 	if v, err := c.OpenPerson(ctx, people[0].Blob); err != nil || v.MaskedName != "李*明" || v.IDTail != f.IDNumber.Tail() {
 		t.Errorf("OpenPerson = %+v, %v", v, err)
 	}
+	want := []hsmapi.PersonView{{MaskedName: "李*明", IDTail: f.IDNumber.Tail()}, {IDTail: f.IDNumber.Tail()}}
+	if got, err := c.OpenPersons(ctx, [][]byte{people[0].Blob, people[1].Blob}); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("OpenPersons = %+v, %v, want %+v", got, err, want)
+	}
+	revised, err := c.RevisePersons(ctx, []hsmapi.PersonRevision{
+		{IDNumber: f.IDNumber, Name: f.Name, Blob: people[0].Blob}, {IDNumber: f.IDNumber, Name: si.NewName("王小红"), Blob: people[0].Blob}})
+	if err != nil || len(revised) != 2 || revised[0].NameDiffers || revised[0].Blob != nil || !revised[1].NameDiffers || revised[1].View != want[0] {
+		t.Fatalf("RevisePersons = %+v, %v", revised, err)
+	}
+	if v, err := c.OpenPerson(ctx, revised[1].Blob); err != nil || v.MaskedName != "王*红" || v.IDTail != f.IDNumber.Tail() {
+		t.Errorf("OpenPerson of a revised record = %+v, %v", v, err)
+	}
 	note := hsmapi.SealMemo{Bank: 2, Date: day, Payment: si.PaymentID{1}, Data: []byte("batch 000123")}
 	if note.Data, err = c.SealMemo(ctx, note); err != nil {
 		t.Fatal(err)
@@ -329,10 +341,52 @@ func TestBounds(t *testing.T) {
 	if _, err := c.SealPersons(ctx, persons); !errors.Is(err, hsmapi.ErrForm) {
 		t.Errorf("an address of 70,000 bytes: %v, want ErrForm", err)
 	}
+	persons[7].Address = strings.Repeat("a", 600)
+	boundsOfOpening(t, c, persons)
 	if _, err := c.OpenPerson(ctx, make([]byte, maxText+1)); !errors.Is(err, hsmapi.ErrForm) {
 		t.Errorf("a blob of 65,536 bytes: %v, want ErrForm", err)
 	}
 }
+
+// boundsOfOpening takes full batches of the longest records there are, and one
+// more of each.
+func boundsOfOpening(t *testing.T, c *Client, persons []hsmapi.PersonRecord) {
+	t.Helper()
+	for i := range persons {
+		persons[i].Name, persons[i].Phone = si.NewName(strings.Repeat("a", 150)), strings.Repeat("1", 20)
+	}
+	sealed, err := c.SealPersons(t.Context(), persons)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blobs := make([][]byte, len(sealed), len(sealed)+1)
+	revisions := make([]hsmapi.PersonRevision, len(sealed), len(sealed)+1)
+	for i := range sealed {
+		blobs[i] = sealed[i].Blob
+		revisions[i] = hsmapi.PersonRevision{IDNumber: persons[i].IDNumber, Name: si.NewName(strings.Repeat("b", 150)), Blob: sealed[i].Blob}
+	}
+	if got, err := c.OpenPersons(t.Context(), blobs); err != nil || len(got) != hsmapi.MaxPersons {
+		t.Errorf("a full batch to open: %d, %v", len(got), err)
+	}
+	if got, err := c.RevisePersons(t.Context(), revisions); err != nil || len(got) != hsmapi.MaxPersons || !got[999].NameDiffers {
+		t.Errorf("a full batch to revise: %d, %v", len(got), err)
+	}
+	long := append([]byte(nil), make([]byte, maxPersonBlob+1)...)
+	for name, err := range map[string]error{
+		"one more to open":   second(c.OpenPersons(t.Context(), append(blobs, blobs[0]))),
+		"one more to revise": second(c.RevisePersons(t.Context(), append(revisions, revisions[0]))),
+		"a long blob":        second(c.OpenPersons(t.Context(), [][]byte{long})),
+		"a long blob, too":   second(c.RevisePersons(t.Context(), []hsmapi.PersonRevision{{IDNumber: persons[0].IDNumber, Blob: long}})),
+		"no blob":            second(c.OpenPersons(t.Context(), [][]byte{nil})),
+		"a long name":        second(c.RevisePersons(t.Context(), []hsmapi.PersonRevision{{IDNumber: persons[0].IDNumber, Name: si.NewName(strings.Repeat("b", 151)), Blob: blobs[0]}})),
+	} {
+		if !errors.Is(err, hsmapi.ErrForm) {
+			t.Errorf("%s: %v, want ErrForm", name, err)
+		}
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
 
 // TestManyCallers holds each answer to its question.
 func TestManyCallers(t *testing.T) {
@@ -677,6 +731,8 @@ func FuzzBodies(f *testing.F) {
 	f.Add(uint8(verbHashIDs), appendIDs(nil, []si.IDNumber{card.IDNumber}))
 	f.Add(uint8(verbSealPersons), appendPersons(nil, []hsmapi.PersonRecord{{IDNumber: card.IDNumber}}))
 	f.Add(uint8(verbOpenPerson), []byte{1, 0, 1})
+	f.Add(uint8(verbOpenPersons), appendBlobs(nil, [][]byte{{1, 0, 1}}))
+	f.Add(uint8(verbRevisePersons), appendRevisions(nil, []hsmapi.PersonRevision{{IDNumber: card.IDNumber, Name: card.Name, Blob: []byte{1, 0, 1}}}))
 	f.Add(uint8(verbOpenMemo), appendMemo(nil, hsmapi.SealMemo{Bank: 1, Date: 2, Data: []byte("x")}))
 	s := &server{verbs: newStore(f)}
 	f.Fuzz(func(t *testing.T, v uint8, body []byte) {
@@ -708,6 +764,8 @@ func FuzzAnswers(f *testing.F) {
 		_, _ = readSealedPersons(body, 3)
 		_, _ = readCardHashes(body, 2)
 		_, _ = readPersonView(body)
+		_, _ = readPersonViews(body, 2)
+		_, _ = readRevised(body, 2)
 		_, _ = readWorkingKeys(body)
 		_, _ = readImportedKey(body)
 		jobs := make([]hsmapi.MACJob, 2)
@@ -774,17 +832,82 @@ func benchMAC(b *testing.B, alg hsmapi.MACAlg, usage string, batch int) {
 }
 
 // BenchmarkSealPersons is the import of a register: hash and seal, 1,000 at once.
-func BenchmarkSealPersons(b *testing.B) {
-	c := start(b, newStore(b))
+// BenchmarkPersons takes the verbs of imports and comparisons through the socket
+// of a process of its own, in full batches by two callers, beside the same work
+// asked for one by one.
+func BenchmarkPersons(b *testing.B) {
+	c := startProcess(b)
 	f := testCard(b)
-	persons := make([]hsmapi.PersonRecord, hsmapi.MaxPersons)
+	const n = hsmapi.MaxPersons
+	ids, blobs := make([]si.IDNumber, n), make([][]byte, n)
+	persons, revisions := make([]hsmapi.PersonRecord, n), make([]hsmapi.PersonRevision, n)
 	for i := range persons {
+		ids[i] = f.IDNumber
 		persons[i] = hsmapi.PersonRecord{IDNumber: f.IDNumber, Name: f.Name, Phone: "13800000000", Address: "示例区示例街道示例村100号"}
 	}
-	for b.Loop() {
-		if _, err := c.SealPersons(b.Context(), persons); err != nil {
-			b.Fatal(err)
-		}
+	sealed, err := c.SealPersons(b.Context(), persons)
+	if err != nil {
+		b.Fatal(err)
 	}
-	b.ReportMetric(float64(b.N*len(persons))/b.Elapsed().Seconds(), "persons/s")
+	for i := range sealed {
+		blobs[i] = sealed[i].Blob
+		revisions[i] = hsmapi.PersonRevision{IDNumber: f.IDNumber, Name: f.Name, Blob: sealed[i].Blob}
+	}
+	for _, v := range []struct {
+		name  string
+		batch int
+		do    func(ctx context.Context) error
+	}{
+		{"Hash/batch=1", 1, func(ctx context.Context) error { return second(c.HashIDs(ctx, ids[:1])) }},
+		{"Hash/batch=1000", n, func(ctx context.Context) error { return second(c.HashIDs(ctx, ids)) }},
+		{"Seal/batch=1", 1, func(ctx context.Context) error { return second(c.SealPersons(ctx, persons[:1])) }},
+		{"Seal/batch=1000", n, func(ctx context.Context) error { return second(c.SealPersons(ctx, persons)) }},
+		{"Open/batch=1", 1, func(ctx context.Context) error { return second(c.OpenPerson(ctx, blobs[0])) }},
+		{"Open/batch=1000", n, func(ctx context.Context) error { return second(c.OpenPersons(ctx, blobs)) }},
+		{"Revise/batch=1000", n, func(ctx context.Context) error { return second(c.RevisePersons(ctx, revisions)) }},
+	} {
+		b.Run(v.name, func(b *testing.B) {
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if err := v.do(b.Context()); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+			b.ReportMetric(float64(b.N*v.batch)/b.Elapsed().Seconds(), "persons/s")
+		})
+	}
+}
+
+// startProcess runs an HSM process and dials it.
+func startProcess(t testing.TB) *Client {
+	t.Helper()
+	dir := t.TempDir()
+	pass := []byte("correct horse battery")
+	s, err := softhsm.Create(filepath.Join(dir, "keys"), pass)
+	if err != nil {
+		t.Fatal(err)
+	}
+	addKeys(t, s)
+	if err := errors.Join(s.Close(), os.WriteFile(filepath.Join(dir, "pass"), append(pass, '\n'), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "HSM_TEST_PROCESS="+dir)
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // killed
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	c, err := Dial(ctx, filepath.Join(dir, "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
 }

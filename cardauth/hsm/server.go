@@ -237,6 +237,12 @@ func (s *server) do(ctx context.Context, b []byte, v verb, body []byte) ([]byte,
 		return reply(ctx, b, r, err, s.verbs.SealPersons, appendSealedPersons)
 	case verbOpenPerson:
 		return reply(ctx, b, body, nil, s.verbs.OpenPerson, appendPersonView)
+	case verbOpenPersons:
+		r, err := readBlobs(body)
+		return reply(ctx, b, r, err, s.verbs.OpenPersons, appendPersonViews)
+	case verbRevisePersons:
+		r, err := readRevisions(body)
+		return reply(ctx, b, r, err, s.verbs.RevisePersons, appendRevised)
 	case verbSealMemo:
 		r, err := readMemo(body)
 		return reply(ctx, b, r, err, s.verbs.SealMemo, appendRaw)

@@ -41,6 +41,8 @@ const (
 	verbSealMemo
 	verbOpenMemo
 	verbHashIDs
+	verbOpenPersons
+	verbRevisePersons
 )
 
 // statusFault is an answer's status when the error is none of hsmapi's.

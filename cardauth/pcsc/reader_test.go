@@ -327,5 +327,10 @@ func TestCloseWithCard(t *testing.T) {
 			t.Errorf("Transmit after Close: error %v, want ErrClosed", err)
 		}
 	}
+	// Only who sees it go may leave: the card service takes its time, and another
+	// test must not meet this card.
+	r := open(t, 2, 0)
+	want(t, r, pcsc.In)
 	remove(t, 2)
+	want(t, r, pcsc.Out)
 }

@@ -664,6 +664,51 @@ func TestCounterBound(t *testing.T) {
 	}
 }
 
+// TestRevisePersons: a changed name is sealed under the newest key, with what
+// else is sealed of the person; a record of another person is refused.
+func TestRevisePersons(t *testing.T) {
+	s := newTestStore(t)
+	id := testID(t, 1)
+	sealed, err := s.SealPersons(ctx, []hsmapi.PersonRecord{{IDNumber: id, Name: si.NewName("李小明"), Phone: "10000000001", Address: "示例区示例路1号"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.GenerateKey(PersonKeyName(1, 2027), Person); err != nil {
+		t.Fatal(err)
+	}
+	blob := sealed[0].Blob
+	got, err := s.RevisePersons(ctx, []hsmapi.PersonRevision{
+		{IDNumber: id, Name: si.NewName("李小明"), Blob: blob}, {IDNumber: id, Blob: blob}, {IDNumber: id, Name: si.NewName("王小红"), Blob: blob}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	view := hsmapi.PersonView{MaskedName: "李*明", IDTail: id.Tail()}
+	for i, differs := range []bool{false, false, true} {
+		if got[i].View != view || got[i].NameDiffers != differs || (got[i].Blob != nil) != differs {
+			t.Errorf("record %d = %+v, want differs %v", i, got[i], differs)
+		}
+	}
+	o := s.newOpener()
+	p, err := o.open(got[2].Blob)
+	if err != nil || p.id != id || string(p.name) != "王小红" || string(p.phone) != "10000000001" || string(p.address) != "示例区示例路1号" || o.head != 1<<16|2027 {
+		t.Errorf("revised record: %v, head %x", err, o.head)
+	}
+	for name, in := range map[string]hsmapi.PersonRevision{
+		"another person": {IDNumber: testID(t, 2), Name: si.NewName("李小明"), Blob: blob},
+		"long name":      {IDNumber: id, Name: si.NewName(strings.Repeat("a", maxPersonName+1)), Blob: blob},
+		"not UTF-8":      {IDNumber: id, Name: si.NewName("\xff"), Blob: blob},
+		"changed":        {IDNumber: id, Blob: append(bytes.Clone(blob[:len(blob)-1]), blob[len(blob)-1]^1)},
+	} {
+		if _, err := s.RevisePersons(ctx, []hsmapi.PersonRevision{in}); !errors.Is(err, hsmapi.ErrForm) {
+			t.Errorf("%s: %v, want ErrForm", name, err)
+		}
+	}
+	o.wipe()
+	if bytes.Contains(o.plain[:cap(o.plain)], []byte("王")) {
+		t.Error("the opener keeps a clear copy")
+	}
+}
+
 func TestPersons(t *testing.T) {
 	s := newTestStore(t)
 	records := []hsmapi.PersonRecord{

@@ -199,6 +199,7 @@ func (p *program) startOperator(context.Context) error {
 	}
 	srv := &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: operator.New(operator.Config{
 		Ledger: p.node, Register: p.node, Sealer: p.hsm, Status: p.status, Banks: p.dir.number, Now: time.Now,
+		Stage: p.cfg.Data,
 	}).Handler()}
 	p.http("operator socket", l, srv, srv.Serve)
 	return nil

@@ -35,7 +35,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(errOut)
-	root.AddCommand(verifyCommand(), configCommand(), checkProfileCommand(), importCommand(), assessCommand(),
+	root.AddCommand(verifyCommand(), configCommand(), checkProfileCommand(), checkRatesCommand(), importCommand(), compareCommand(), assessCommand(),
 		terminalCommand(), noticeCommand(), healthCommand())
 	return root.ExecuteContext(ctx)
 }

@@ -13,14 +13,18 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
+	"github.com/shebao-pay/shebao/ledger/assess"
 	"github.com/shebao-pay/shebao/settlement/operator"
+	"github.com/shebao-pay/shebao/settlement/operator/sheet"
 	"github.com/shebao-pay/shebao/settlement/profile"
+	"github.com/shebao-pay/shebao/si/ledgerapi"
 )
 
 // newID makes the id of a change, so that a resend after a lost answer is the
@@ -122,12 +126,17 @@ bank profile the folder with spec.json and rules.yaml.`,
 	return c
 }
 
-// configBody reads what is put; a profile is checked before it travels.
+// configBody reads what is put; profiles and rates are checked before they travel.
 func configBody(kind, path string) ([]byte, error) {
 	if kind != "bank-profile" {
 		b, err := os.ReadFile(path) // #nosec G304 -- the operator names the file
 		if err != nil {
 			return nil, fmt.Errorf("business data: %w", err)
+		}
+		if kind == "rates" {
+			if _, err := assess.Parse(b); err != nil {
+				return nil, fmt.Errorf("%s: %w; shebaoctl check-rates names all that is wrong", path, err)
+			}
 		}
 		return b, nil
 	}
@@ -177,13 +186,48 @@ func checkProfileCommand() *cobra.Command {
 	}
 }
 
+func checkRatesCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "check-rates FILE", Args: one("FILE"), Short: "Checks a rate table: names line, row and rule of each mistake",
+		RunE: func(cmd *cobra.Command, args []string) error { return checkRates(cmd.OutOrStdout(), args[0]) },
+	}
+}
+
+func checkRates(w io.Writer, path string) error {
+	body, err := os.ReadFile(path) // #nosec G304 -- the operator names the file
+	if err != nil {
+		return fmt.Errorf("rate table: %w", err)
+	}
+	if len(body) > ledgerapi.MaxConfig {
+		return fmt.Errorf("%s: %d bytes, the ledger takes %d", path, len(body), ledgerapi.MaxConfig)
+	}
+	t, found := assess.Check(body)
+	for _, p := range found {
+		if _, err := fmt.Fprintf(w, "%s: %s\n", path, p.Error()); err != nil {
+			return err
+		}
+	}
+	if len(found) > 0 {
+		return fmt.Errorf("%s: %d rules are broken", path, len(found))
+	}
+	_, err = fmt.Fprintf(w, "%s: rates of region %s are sound: %d rates, %d injury classes, %d grades, %d late rules, %d interest rates\n",
+		path, t.Area, len(t.Rows), len(t.Injury), len(t.Grades), len(t.LateRules), len(t.Interest))
+	return err
+}
+
 func importCommand() *cobra.Command {
-	c := group(&cobra.Command{Use: "import", Short: "Persons and cards from CSV files; the HSM process seals them first"})
-	for _, what := range []string{"persons", "cards"} {
+	c := group(&cobra.Command{Use: "import", Short: "Persons, cards and enrolments from CSV or XLSX files; the whole file is checked first"})
+	for _, what := range []string{"persons", "cards", "enrolments"} {
 		sub := &cobra.Command{Use: what + " FILE", Args: one("FILE"), Short: "Imports " + what + " (columns: docs/format/import.md)"}
 		socket := socketFlag(sub)
+		q := url.Values{}
+		if what == "enrolments" {
+			rates := sub.Flags().Uint32("rates", 0, "version of the rate table that grades and bases are of")
+			required(sub, "rates")
+			sub.PreRun = func(*cobra.Command, []string) { q.Set("rates", strconv.FormatUint(uint64(*rates), 10)) }
+		}
 		sub.RunE = func(cmd *cobra.Command, args []string) error {
-			return upload(cmd, *socket, "/v1/import/"+what, nil, args[0])
+			return upload(cmd, *socket, "/v1/import/"+what, q, args[0])
 		}
 		c.AddCommand(sub)
 	}
@@ -215,20 +259,31 @@ func assessCommand() *cobra.Command {
 	return c
 }
 
-// upload streams a file and shows progress while the node works.
+// upload streams a table and shows progress: lines checked, then lines made.
 func upload(cmd *cobra.Command, socket, path string, q url.Values, file string) error {
-	f, err := os.Open(file) // #nosec G304 -- the operator names the file
+	f, err := sheet.Open(file)
 	if err != nil {
-		return fmt.Errorf("file to upload: %w", err)
+		return err
 	}
 	defer func() { _ = f.Close() }()
-	bar := progressbar.NewOptions(-1, progressbar.OptionSetWriter(cmd.ErrOrStderr()),
-		progressbar.OptionSetDescription("lines"), progressbar.OptionShowCount(),
-		progressbar.OptionThrottle(200*time.Millisecond), progressbar.OptionClearOnFinish())
+	bar := newBar(cmd.ErrOrStderr(), -1, "checking lines")
 	cl := operator.Dial(socket)
 	defer cl.Close()
-	o, err := cl.Upload(cmd.Context(), path, q, f, func(n int) { _ = bar.Set(n) })
+	o, err := cl.Upload(cmd.Context(), path, q, f, func(checked, done int) {
+		if done > 0 {
+			bar.Describe("lines")
+			bar.ChangeMax(checked)
+			checked = done
+		}
+		_ = bar.Set(checked)
+	})
 	_ = bar.Finish()
+	if f.Err() != nil {
+		return fmt.Errorf("%s: %w; nothing was imported", file, f.Err()) // the node only saw the lines end
+	}
+	for _, l := range o.Lines {
+		_, _ = fmt.Fprintln(cmd.ErrOrStderr(), l)
+	}
 	if err != nil {
 		return err
 	}
@@ -239,6 +294,13 @@ func upload(cmd *cobra.Command, socket, path string, q url.Values, file string) 
 		return errors.New("some lines were refused; the codes say why")
 	}
 	return nil
+}
+
+// newBar shows progress; a total below 0 is not known.
+func newBar(w io.Writer, total int, what string) *progressbar.ProgressBar {
+	return progressbar.NewOptions(total, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(what),
+		progressbar.OptionShowCount(), progressbar.OptionSetVisibility(atTerminal(w)),
+		progressbar.OptionThrottle(200*time.Millisecond), progressbar.OptionClearOnFinish())
 }
 
 func terminalCommand() *cobra.Command {
@@ -286,9 +348,9 @@ func idNumber(r io.Reader) (string, error) {
 	return line, nil
 }
 
-// atTerminal tells whether somebody sits before r.
-func atTerminal(r io.Reader) bool {
-	f, ok := r.(*os.File)
+// atTerminal tells whether somebody sits before a stream.
+func atTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
 	if !ok {
 		return false
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
 	"os"
@@ -14,10 +13,10 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/shebao-pay/shebao/cardauth/softhsm"
 	"github.com/shebao-pay/shebao/ledger"
 	"github.com/shebao-pay/shebao/settlement/operator"
 	"github.com/shebao-pay/shebao/si"
-	"github.com/shebao-pay/shebao/si/hsmapi"
 	"github.com/shebao-pay/shebao/simulators/residents"
 )
 
@@ -42,12 +41,13 @@ func TestScript(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"node": runNode, "stopnode": stopNode, "people": writePeople, "replace": replace, "flip": flip,
+			"register": writeRegister, "planted": foundPlanted,
 		},
 	})
 }
 
-// running is a ledger with its operator socket, as settled has them. The HSM
-// process is left out: hashing takes its place.
+// running is a ledger with its operator socket, as settled has them. The verbs
+// of the HSM process are done in this process.
 type running struct {
 	ledger *ledger.Node
 	server *http.Server
@@ -85,7 +85,7 @@ func runNode(ts *testscript.TestScript, neg bool, args []string) {
 	r := &running{ledger: n, ended: make(chan error, 1), server: &http.Server{
 		ReadHeaderTimeout: time.Second,
 		Handler: operator.New(operator.Config{
-			Ledger: n, Register: n, Sealer: hashes{}, Now: time.Now,
+			Ledger: n, Register: n, Sealer: keys(ts), Now: time.Now,
 			Banks: func(code string) (si.Bank, bool) { b, ok := banks[code]; return b, ok },
 			Status: func() operator.Status {
 				head, applied := n.Head()
@@ -96,6 +96,21 @@ func runNode(ts *testscript.TestScript, neg bool, args []string) {
 	go func() { r.ended <- r.server.Serve(l) }()
 	ts.Defer(func() { _ = r.stop() })
 	nodes[ts.Getenv("WORK")] = r
+}
+
+// keys are the keys that persons are hashed and sealed under.
+func keys(ts *testscript.TestScript) *softhsm.Store {
+	s, err := softhsm.NewVolatile()
+	ts.Check(err)
+	for name, use := range map[string]softhsm.Usage{
+		softhsm.NameHashID: softhsm.HashID, softhsm.NameHashCard: softhsm.HashCard, softhsm.NameHashNo: softhsm.HashNo,
+		softhsm.NameHashPAN: softhsm.HashPAN, softhsm.PersonKeyName(1, 2026): softhsm.Person,
+	} {
+		_, err := s.GenerateKey(name, use)
+		ts.Check(err)
+	}
+	ts.Defer(func() { _ = s.Close() })
+	return s
 }
 
 // nodes are the running nodes by the folder of their script; scripts of this
@@ -115,13 +130,18 @@ func writePeople(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: people DIR N")
 	}
-	n, err := strconv.Atoi(args[1])
-	ts.Check(err)
+	n := number(ts, args[1])
 	gen := residents.New(1)
 	ts.Check(gen.Write(context.Background(), ts.MkAbs(args[0]), n, func(int) {}))
 	first, err := gen.At(0)
 	ts.Check(err)
 	ts.Check(os.WriteFile(filepath.Join(ts.MkAbs(args[0]), "id.txt"), []byte(first.IDNumber+"\n"), 0o600))
+}
+
+func number(ts *testscript.TestScript, s string) int {
+	n, err := strconv.Atoi(s)
+	ts.Check(err)
+	return n
 }
 
 // replace changes one place of a file: replace FILE OLD NEW.
@@ -149,39 +169,4 @@ func flip(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	b[at] ^= 4
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o600))
-}
-
-// hashes stands for the HSM process.
-type hashes struct{}
-
-func hashOf(s string) (h si.Hash) {
-	sum := sha256.Sum256([]byte(s))
-	copy(h[:], sum[:])
-	return h
-}
-
-func (hashes) SealPersons(_ context.Context, in []hsmapi.PersonRecord) ([]hsmapi.SealedPerson, error) {
-	out := make([]hsmapi.SealedPerson, len(in))
-	for i, p := range in {
-		out[i] = hsmapi.SealedPerson{IDHash: hashOf(p.IDNumber.Reveal("test")), Blob: []byte("sealed")}
-	}
-	return out, nil
-}
-
-func (hashes) HashCards(_ context.Context, in []hsmapi.CardRecord) ([]hsmapi.CardHashes, error) {
-	out := make([]hsmapi.CardHashes, len(in))
-	for i, c := range in {
-		out[i] = hsmapi.CardHashes{
-			IDHash: hashOf(c.IDNumber.Reveal("test")), CardHash: hashOf(c.CardID), NoHash: hashOf(c.CardNo), PANHash: hashOf(c.PAN.Reveal("test")),
-		}
-	}
-	return out, nil
-}
-
-func (hashes) HashIDs(_ context.Context, in []si.IDNumber) ([]si.Hash, error) {
-	out := make([]si.Hash, len(in))
-	for i, id := range in {
-		out[i] = hashOf(id.Reveal("test"))
-	}
-	return out, nil
 }

@@ -5,6 +5,7 @@
 //	simulate play        one citizen pays two dues, without a browser
 //	simulate load        many payments, counted and checked
 //	simulate residents   fictional persons as import files
+//	simulate world       days of the whole system on virtual time, with every invariant checked
 //
 // Everything it stands for is outside shebao: hardware, banks, people. The
 // programs it starts are the real ones.
@@ -55,6 +56,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(demoCommand(), playCommand(), loadCommand(), residentsCommand())
+	root.AddCommand(demoCommand(), playCommand(), loadCommand(), residentsCommand(), worldCommand())
 	return root.ExecuteContext(ctx)
 }

@@ -16,7 +16,7 @@ import (
 const defaultSeed = 20261122
 
 func residentsCommand() *cobra.Command {
-	var persons int
+	var persons, register int
 	var out string
 	var seed uint64
 	c := &cobra.Command{
@@ -31,11 +31,23 @@ func residentsCommand() *cobra.Command {
 			_ = bar.Finish()
 			_, _ = fmt.Fprintf(cmd.OutOrStdout(), "%d persons in %s: %s, %s, %s (%.1f s)\n", persons, out,
 				residents.PersonsFile, residents.CardsFile, residents.BasesFile, time.Since(began).Seconds())
+			if register < 0 {
+				return nil
+			}
+			began = time.Now()
+			bar = newBar(cmd.ErrOrStderr(), persons+register, "register")
+			if err := residents.New(seed).WriteRegister(cmd.Context(), out, persons, register, func(done int) { _ = bar.Set(done) }); err != nil {
+				return err
+			}
+			_ = bar.Finish()
+			_, _ = fmt.Fprintf(cmd.OutOrStdout(), "their register in %s with %d differences of each kind, listed in %s (%.1f s)\n",
+				residents.RegisterFile, register, residents.PlantedFile, time.Since(began).Seconds())
 			return nil
 		},
 	}
 	c.Flags().IntVar(&persons, "persons", 1000, "how many, 1 to 2,000,000")
 	c.Flags().StringVar(&out, "out", "residents", "folder for the files")
+	c.Flags().IntVar(&register, "register", -1, "also write a register as another office sends it, with so many differences of each kind; -1 writes none")
 	c.Flags().Uint64Var(&seed, "seed", defaultSeed, "the same seed makes the same people")
 	return c
 }

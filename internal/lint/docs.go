@@ -192,48 +192,46 @@ func readPrograms(makefile string, files []*source.File) programs {
 }
 
 // commands holds that a command which a page tells people to type exists. It
-// looks at code only: fenced blocks and spans between backquotes.
+// looks at code only.
 func commands(t source.Text, known programs) []source.Problem {
 	var out []source.Problem
-	fenced := false
-	for n, line := range lines(t.Body) {
-		if fence.MatchString(line) {
-			fenced = !fenced
-			continue
-		}
-		pieces := []string{line}
-		if !fenced {
-			pieces = spans(line)
-		}
-		for _, code := range pieces {
-			code, _, _ = strings.Cut(code, " # ")
-			for _, m := range makeCall.FindAllStringSubmatch(code, -1) {
-				if !known.targets[m[2]] {
-					out = append(out, at(t, n, "make %s is no target of the Makefile", m[2]))
-				}
+	for _, c := range source.Codes(t.Body) {
+		code, _, _ := strings.Cut(c.Text, " # ")
+		for _, m := range makeCall.FindAllStringSubmatch(code, -1) {
+			if !known.targets[m[2]] {
+				out = append(out, at(t, c.Line, "make %s is no target of the Makefile", m[2]))
 			}
-			for _, m := range progCall.FindAllStringSubmatch(code, -1) {
-				subs, ok := known.subs[m[1]]
-				if !ok {
-					out = append(out, at(t, n, "bin/%s is no program of cmd/", m[1]))
-					continue
-				}
-				// The first word must be a command; those after it may be values.
-				if words := strings.Fields(m[2]); len(words) > 0 && len(subs) > 0 && !subs[words[0]] {
-					out = append(out, at(t, n, "bin/%s has no command %s", m[1], words[0]))
-				}
+		}
+		for _, m := range progCall.FindAllStringSubmatch(code, -1) {
+			subs, ok := known.subs[m[1]]
+			if !ok {
+				out = append(out, at(t, c.Line, "bin/%s is no program of cmd/", m[1]))
+				continue
+			}
+			// The first word must be a command; those after it may be values.
+			if words := strings.Fields(m[2]); len(words) > 0 && len(subs) > 0 && !subs[words[0]] {
+				out = append(out, at(t, c.Line, "bin/%s has no command %s", m[1], words[0]))
 			}
 		}
 	}
 	return out
 }
 
-// spans gives the parts of a line between backquotes.
-func spans(line string) []string {
-	var out []string
-	for i, part := range strings.Split(line, "`") {
-		if i%2 == 1 {
-			out = append(out, part)
+var testName = regexp.MustCompile(`^(?:([a-z0-9/]+)\.)?((?:Test|Fuzz|Benchmark)[A-Z]\w*)$`)
+
+// namedTests holds that a test which a page names is there, and in the package
+// that the page says.
+func namedTests(t source.Text, files []*source.File) []source.Problem {
+	var out []source.Problem
+	for _, c := range source.Codes(t.Body) {
+		m := testName.FindStringSubmatch(c.Text)
+		if m == nil || c.Block > 0 {
+			continue
+		}
+		if !slices.ContainsFunc(files, func(f *source.File) bool {
+			return f.Test && (m[1] == "" || strings.HasSuffix("/"+f.Dir, "/"+m[1])) && strings.Contains(f.Text, "\nfunc "+m[2]+"(")
+		}) {
+			out = append(out, at(t, c.Line, "names %s, which is no test", c.Text))
 		}
 	}
 	return out
@@ -242,14 +240,9 @@ func spans(line string) []string {
 // typed gives every command of a page's fenced blocks, in order.
 func typed(body string) []string {
 	var out []string
-	fenced := false
-	for _, line := range lines(body) {
-		if fence.MatchString(line) {
-			fenced = !fenced
-			continue
-		}
-		code, _, _ := strings.Cut(line, " # ")
-		if code = strings.TrimSpace(code); fenced && (strings.HasPrefix(code, "make ") || strings.HasPrefix(code, "bin/") || strings.HasPrefix(code, "curl ")) {
+	for _, c := range source.Codes(body) {
+		code, _, _ := strings.Cut(c.Text, " # ")
+		if code = strings.TrimSpace(code); c.Block > 0 && (strings.HasPrefix(code, "make ") || strings.HasPrefix(code, "bin/") || strings.HasPrefix(code, "curl ")) {
 			out = append(out, code)
 		}
 	}

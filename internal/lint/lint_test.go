@@ -110,7 +110,7 @@ func TestLinks(t *testing.T) { report(t, links(root(t), withoutPlants(texts(t)))
 func withoutPlants(all []source.Text) []source.Text {
 	var out []source.Text
 	for _, x := range all {
-		if x.Path != "internal/lint/planted_test.go" {
+		if !strings.HasPrefix(x.Path, "internal/lint/planted") {
 			out = append(out, x)
 		}
 	}
@@ -135,4 +135,53 @@ func TestTwins(t *testing.T) { report(t, twins(page(t, "README.md"), page(t, "RE
 
 func TestNotices(t *testing.T) {
 	report(t, notices(page(t, "go.mod").Body, vendored, page(t, "THIRD-PARTY-NOTICES.md")))
+}
+
+func terms(t *testing.T) glossary {
+	t.Helper()
+	g, problems := readGlossary(page(t, termsPage))
+	report(t, problems)
+	if len(g.terms) < 20 || len(g.screens) < 15 {
+		t.Fatalf("%s has %d terms and %d words of screens; it had more", termsPage, len(g.terms), len(g.screens))
+	}
+	return g
+}
+
+func TestTerms(t *testing.T) {
+	g := terms(t)
+	all := withoutPlants(texts(t))
+	for _, x := range all {
+		report(t, forbiddenWords(x, g))
+	}
+	for _, f := range goFiles(t) {
+		report(t, forbiddenNames(f, g))
+	}
+	report(t, deadTerms(all, g))
+}
+
+func TestTermsOfScreens(t *testing.T) {
+	report(t, spokenAlike(page(t, "terminal/kiosk/words/en.json"), page(t, "terminal/kiosk/words/zh.json"), terms(t)))
+}
+
+func TestTermsOfTwins(t *testing.T) {
+	report(t, twinTerms(page(t, "README.md"), page(t, "README.zh-CN.md"), terms(t)))
+}
+
+func TestParsers(t *testing.T) { report(t, unfuzzed(goFiles(t))) }
+
+func TestPackages(t *testing.T) {
+	report(t, packages(page(t, "scripts/need.sh"), goFiles(t), page(t, "README.md"), page(t, "README.zh-CN.md")))
+}
+
+func TestNamedTests(t *testing.T) {
+	files, n := goFiles(t), 0
+	for _, x := range texts(t) {
+		if strings.HasSuffix(x.Path, ".md") {
+			report(t, namedTests(x, files))
+			n += strings.Count(x.Body, "`Test")
+		}
+	}
+	if n == 0 {
+		t.Error("no page names a test any more")
+	}
 }

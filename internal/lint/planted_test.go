@@ -252,3 +252,59 @@ func TestPlantedAssets(t *testing.T) {
 	row.path = "gone.js"
 	expect(t, "gone", assets(dir, nil, []asset{row}), "cannot be read")
 }
+
+func TestPlantedParsers(t *testing.T) {
+	const parser = "package p\n\n// ParsePear reads one.\nfunc ParsePear(s string) error { return nil }\n"
+	const target = "package p\n\nimport \"testing\"\n\nfunc FuzzPear(f *testing.F) {\n\tf.Add(\"pear\")\n\tf.Fuzz(func(t *testing.T, s string) { _ = ParsePear(s) })\n}\n"
+	for _, c := range []struct{ name, code, test, want string }{
+		{"good", parser, target, ""},
+		{"no target", parser, "package p\n", "ParsePear is in no fuzz target"},
+		{"a target for another", parser, strings.Replace(target, "ParsePear", "ParsePearTree", 1), "ParsePear is in no fuzz target"},
+		{"a test is no target", parser, strings.Replace(target, "FuzzPear", "TestPear", 1), "ParsePear is in no fuzz target"},
+		{"no seed", parser, strings.Replace(target, "\tf.Add(\"pear\")\n", "", 1), "FuzzPear has no seed"},
+		{"bytes", strings.Replace(parser, "s string", "b []byte", 1), "package p\n", "ParsePear is in no fuzz target"},
+		{"a method", strings.Replace(parser, "func Parse", "func (t tree) Decode", 1), "package p\n", "DecodePear is in no fuzz target"},
+		{"a number", strings.Replace(parser, "s string", "n int", 1), "package p\n", ""},
+		{"not exported", strings.Replace(parser, "ParsePear", "parsePear", 2), "package p\n", ""},
+	} {
+		got := unfuzzed([]*source.File{plant(t, "si/x.go", c.code), plant(t, "si/x_test.go", c.test)})
+		expect(t, c.name, got, c.want)
+	}
+}
+
+func TestPlantedPackages(t *testing.T) {
+	const need = "build=\"gcc\"\nrun=\"curl\"\ntest=\"zbar-tools\"\n"
+	const readme = "Debian: gcc, curl, zbar-tools.\n```\ncurl -s http://127.0.0.1/\n```\n"
+	const code = "package p\n\nimport \"os/exec\"\n\nvar c = exec.Command(\"zbarimg\", \"x\")\n"
+	for _, c := range []struct{ name, need, readme, code, want string }{
+		{"good", need, readme, code, ""},
+		{"not installed", strings.Replace(need, "zbar-tools", "", 1), readme, code, "does not install zbar-tools"},
+		{"unknown tool", need, readme, strings.Replace(code, "zbarimg", "zbar", 1), "starts zbar: give it a row"},
+		{"by context", need, readme, strings.Replace(code, "Command(", "CommandContext(nil, ", 1), ""},
+		{"unknown by context", need, readme, strings.Replace(code, "Command(\"zbarimg\"", "CommandContext(nil, \"x\"", 1), "starts x"},
+		{"own program", need, readme, code + "\nvar d = exec.Command(\"bin/x\")\n", ""},
+		{"nothing uses it", need, readme, "package p\n", "installs zbar-tools, which nothing uses"},
+		{"typed no more", need, strings.Replace(readme, "curl -s", "true", 1), code, "installs curl, which nothing uses"},
+		{"not in the README", need, strings.Replace(readme, "zbar-tools", "zbar", 1), code, "does not name zbar-tools"},
+		{"no groups", "x", readme, code, "names no packages"},
+	} {
+		got := packages(source.Text{Path: "scripts/need.sh", Body: c.need}, []*source.File{plant(t, "si/x.go", c.code)}, source.Text{Path: "README.md", Body: c.readme})
+		expect(t, c.name, got, c.want)
+	}
+}
+
+func TestPlantedNamedTests(t *testing.T) {
+	files := []*source.File{plant(t, "si/x_test.go", "package p\n\nfunc TestPear() {}\n"), plant(t, "si/x.go", "package p\n\nfunc TestPlum() {}\n")}
+	for _, c := range []struct{ name, body, want string }{
+		{"good", "Held by `TestPear`.", ""},
+		{"with its package", "Held by `si.TestPear`.", ""},
+		{"another that ends alike", "Held by `i.TestPear`.", "is no test"},
+		{"another package", "Held by `settlement/engine.TestPear`.", "is no test"},
+		{"gone", "Held by `TestApple`.", "is no test"},
+		{"the beginning of one", "Held by `TestPea`.", "is no test"},
+		{"no test file", "Held by `TestPlum`.", "is no test"},
+		{"in output", "```\nTestApple\n```", ""},
+	} {
+		expect(t, c.name, namedTests(source.Text{Path: "docs/x.md", Body: c.body}, files), c.want)
+	}
+}

@@ -51,20 +51,25 @@ func (l LateRule) Fee(amount si.Fen, dueDay, on si.BusinessDate) si.Fen {
 	if l.PPMPerDay == 0 || days <= 0 || amount <= 0 {
 		return 0
 	}
-	// amount ≤ 10^12, days < 2^16 and ppm ≤ 10^6 need more than 64 bits.
-	hi, lo := bits.Mul64(uint64(amount), uint64(days)*uint64(l.PPMPerDay))
-	lo, carry := bits.Add64(lo, Million/2, 0)
-	hi += carry
-	fee := si.MaxFen
-	if hi < Million {
-		if q, _ := bits.Div64(hi, lo, Million); q < uint64(si.MaxFen) {
-			fee = si.Fen(q)
-		}
-	}
+	fee := mulDiv(uint64(amount), uint64(days)*uint64(l.PPMPerDay), Million)
 	if l.CapPPM != 0 {
 		fee = min(fee, share(amount, int64(l.CapPPM)))
 	}
 	return fee
+}
+
+// mulDiv is a × b / d, halves up, at most si.MaxFen. The product may have 128
+// bits: an amount below 2^40 over 65,535 days at 10^6 ppm needs 76. d must not be
+// 0.
+func mulDiv(a, b, d uint64) si.Fen {
+	hi, lo := bits.Mul64(a, b)
+	lo, carry := bits.Add64(lo, d/2, 0)
+	hi += carry
+	if hi >= d {
+		return si.MaxFen
+	}
+	q, _ := bits.Div64(hi, lo, d)
+	return si.Fen(min(q, uint64(si.MaxFen)))
 }
 
 // Row is one line of a rate table: what one payer owes for one fund and person
@@ -74,6 +79,8 @@ type Row struct {
 	PType         si.PType
 	Payer         Payer
 	From          si.Period
+	Until         si.Period // last period in force, if Ends
+	Ends          bool
 	RatePPM       uint32
 	FloatPct      uint16 // of work-injury classes; 100 elsewhere
 	IndividualPPM uint32 // goes to the individual account
@@ -82,6 +89,14 @@ type Row struct {
 	Floor, Cap    si.Fen // of the base; a cap of 0 is none
 	LateRule      uint8
 	Freq          Freq
+}
+
+// last is the last month that the row covers, if it ends.
+func (r *Row) last() uint16 {
+	if r.Until.IsYear() {
+		return r.Until.Start() + 11
+	}
+	return r.Until.Start()
 }
 
 // Share is what one payer owes for one period.

@@ -3,6 +3,7 @@ package assess
 import (
 	"math/big"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -99,6 +100,9 @@ func TestExact(t *testing.T) {
 			FloatPct: 100, RoundUnit: rapid.SampledFrom([]si.Fen{1, 10, 100}).Draw(t, "unit"),
 			Floor: si.Fen(rapid.Int64Range(0, 1_000_000).Draw(t, "floor")), Cap: 2_000_000,
 			Fixed: si.Fen(rapid.Int64Range(0, 10_000).Draw(t, "fixed"))}
+		if c := Clamp(si.Fen(base), r.Floor, r.Cap); c < r.Floor || c > r.Cap || (si.Fen(base) >= r.Floor && si.Fen(base) <= r.Cap && c != si.Fen(base)) {
+			t.Fatalf("Clamp(%d, %d, %d) = %d", base, r.Floor, r.Cap, c)
+		}
 		s := r.Assess(si.Fen(base))
 		if s.Individual+s.Pool() != s.Total || s.Individual < 0 || s.Pool() < 0 {
 			t.Fatalf("%+v.Assess(%d) = %+v: parts do not add up", r, base, s)
@@ -145,8 +149,31 @@ func TestShippedTable(t *testing.T) {
 	if g, ok := table.Grade(si.PensionRes, 2026, 300_000); !ok || g.Subsidy != 28_000 {
 		t.Errorf("grade of 3000.00 = %+v, %v, want a subsidy of 280.00", g, ok)
 	}
-	if _, ok := table.Grade(si.PensionRes, 2026, 300_001); ok || table.HasGrades(si.PensionRes, 2024) {
+	if _, ok := table.Grade(si.PensionRes, 2026, 300_001); ok || table.HasGrades(si.PensionRes, 2023) {
 		t.Error("a grade that is not in the table was found")
+	}
+	for fund := si.PensionEmp; fund.Valid(); fund++ {
+		used := table.HasGrades(fund, 2026)
+		for _, r := range table.Rows {
+			used = used || r.Fund == fund
+		}
+		if !used {
+			t.Errorf("the example has nothing for %s", fund)
+		}
+	}
+	for ptype := si.Employee; ptype.Valid(); ptype++ {
+		if !slices.ContainsFunc(table.Rows, func(r Row) bool { return r.PType == ptype }) {
+			t.Errorf("the example has nothing for %s", ptype)
+		}
+	}
+	if row, ok := table.InjuryRow(8, 120, si.MonthPeriod(2026, 3)); !ok || row.Assess(380_300).Total != 8_671 {
+		t.Errorf("class 8 with float 120%% = %+v, want 1.9 %% × 120 %% of 3803.00 = 86.71", row)
+	}
+	if _, ok := table.InjuryRow(1, 50, si.MonthPeriod(2026, 3)); ok {
+		t.Error("class 1 has no float of 50 %")
+	}
+	if row, ok = table.Row(si.Unemp, si.Employee, ledgerapi.PayerEmployer, si.MonthPeriod(2025, 12)); !ok || row.RatePPM != 4_000 {
+		t.Errorf("unemployment in the last month of the lower rate = %+v", row)
 	}
 	if got := table.LateRule(1); got.PPMPerDay != 500 || table.LateRule(9) != (LateRule{}) {
 		t.Errorf("LateRule(1) = %+v, want 500 ppm a day", got)
@@ -154,19 +181,23 @@ func TestShippedTable(t *testing.T) {
 }
 
 // head is a table that only lacks its rows.
-const head = "format: shebao-rates-1\nregion: \"330110\"\n"
+const head = "format: shebao-rates-2\nregion: \"330110\"\n"
 
 func TestParseRefuses(t *testing.T) {
 	rate := func(s string) string {
 		return head + "rates:\n  - {fund: INJURY, ptype: EMPLOYEE, payer: EMPLOYER, from: \"2026-01\", freq: month, " + s + "}\n"
 	}
+	next := func(from, payer, freq string) string {
+		return "  - {fund: INJURY, ptype: EMPLOYEE, payer: " + payer + ", from: \"" + from + "\", freq: " + freq + ", rate: \"1%\"}\n"
+	}
+	class := func(s string) string { return head + "injury:\n  - {from: \"2026-01\", " + s + "}\n" }
 	grade := func(s string) string { return head + "grades:\n  - {fund: PENSION_RES, " + s + "}\n" }
 	if _, err := Parse([]byte(rate(`rate: "0.2%"`))); err != nil {
 		t.Fatalf("the row that the cases below break: %v", err)
 	}
 	for _, tc := range []struct{ name, body, says string }{
 		{"empty", "", "EOF"},
-		{"other format", "format: shebao-rates-2\nregion: \"330110\"\n", "format"},
+		{"other format", "format: shebao-rates-3\nregion: \"330110\"\n", "format"},
 		{"region", "format: shebao-rates-1\nregion: \"3301\"\n", "region"},
 		{"unknown field", head + "rate: []\n", "not found"},
 		{"two documents", head + "---\n" + head, "more than one"},
@@ -190,6 +221,29 @@ func TestParseRefuses(t *testing.T) {
 		{"grade of no year", grade(`grade: "1", person: "1.00", freq: year`), "year"},
 		{"grade twice", grade(`year: 2026, grade: "1", person: "1.00", freq: year`) +
 			"  - {fund: PENSION_RES, year: 2026, grade: \"2\", person: \"1.00\", freq: year}\n", "twice"},
+		{"until before from", rate(`rate: "1%", until: "2025-12"`), "until is before from"},
+		{"until a year", rate(`rate: "1%", until: "2026"`), "until must be"},
+		{"overlap", rate(`rate: "1%", until: "2026-03"`) + next("2026-03", "EMPLOYER", "month"), "overlaps rates[0], which is in force until 2026-03"},
+		{"January twice", strings.Replace(rate(`rate: "1%"`), `from: "2026-01", freq: month`, `from: "2026", freq: year`, 1) + next("2026-01", "EMPLOYER", "month"), "begin together"},
+		{"half a year", strings.Replace(rate(`rate: "1%"`), `from: "2026-01", freq: month`, `from: "2026", freq: year`, 1) + next("2026-07", "EMPLOYER", "month"), "whole years"},
+		{"quarter in February", head + "rates: [{fund: INJURY, ptype: EMPLOYEE, payer: EMPLOYER, from: \"2026-02\", freq: quarter, rate: \"1%\"}]\n", "quarterly"},
+		{"nothing owed", rate(`floor: "1.00"`), "neither rate nor fixed"},
+		{"floor of nothing", rate(`fixed: "1.00", floor: "1.00"`), "mean nothing without a rate"},
+		{"individual above rate", head + "rates: [{fund: PENSION_EMP, ptype: FLEX, payer: PERSON, from: \"2026-01\", freq: month, rate: \"8%\", individual: \"20%\"}]\n", "individual part is above"},
+		{"no employer", head + "rates: [{fund: PENSION_EMP, ptype: FLEX, payer: EMPLOYER, from: \"2026-01\", freq: month, rate: \"8%\"}]\n", "FLEX has no employer"},
+		{"year left out", grade(`year: 2024, grade: "1", person: "1.00", freq: year`) + "  - {fund: PENSION_RES, year: 2026, grade: \"1\", person: \"1.00\", freq: year}\n", "none in 2025"},
+		{"grade and rate", grade(`year: 2026, grade: "1", person: "1.00", freq: year`) + "rates: [{fund: PENSION_RES, ptype: RESIDENT, payer: PERSON, from: \"2025\", freq: year, fixed: \"1.00\"}]\n", "which one counts"},
+		{"grades of two kinds", grade(`year: 2026, grade: "1", person: "1.00", freq: year`) + "  - {fund: PENSION_RES, year: 2026, grade: \"2\", person: \"2.00\", freq: month}\n", "differ in freq"},
+		{"interest of a year", head + "interest: [{from: \"2026\", per_year: \"1%\"}]\n", "from must be a month"},
+		{"interest backwards", head + "interest: [{from: \"2026-02\", per_year: \"1%\"}, {from: \"2026-02\", per_year: \"2%\"}]\n", "interest[1]: overlaps interest[0]"},
+		{"interest above 100 %", head + "interest: [{from: \"2026-02\", per_year: \"100.0001%\"}]\n", "100% a year"},
+		{"class 9", class(`class: 9, rate: "0.2%", floats: ["100%"]`), "class must be 1 to 8"},
+		{"class does not divide", class(`class: 1, rate: "0.0001%", floats: ["100%", "150%"]`), "with float 150%: rate × float is not a whole"},
+		{"class without 100 %", class(`class: 1, rate: "0.2%", floats: ["50%"]`), "with 100% among them"},
+		{"class twice", class(`class: 1, rate: "0.2%", floats: ["100%"]`) + "  - {class: 1, from: \"2026-01\", rate: \"0.3%\", floats: [\"100%\"]}\n", "overlaps an earlier row of class 1"},
+		{"class with unknown late rule", class(`class: 1, rate: "0.2%", floats: ["100%"], late_rule: 7`), "late_rule 7"},
+		{"first form with interest", strings.Replace(head, "rates-2", "rates-1", 1) + "interest: [{from: \"2026-02\", per_year: \"1%\"}]\n", "knows no interest"},
+		{"first form with until", strings.Replace(rate(`rate: "1%", until: "2026-03"`), "rates-2", "rates-1", 1), "knows no until"},
 		{"late rule 0", head + "late_rules: [{id: 0, per_day: \"1%\"}]\n", "id 0"},
 	} {
 		_, err := Parse([]byte(tc.body))

@@ -1,7 +1,6 @@
 package assess
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/shebao-pay/shebao/si"
@@ -38,6 +37,9 @@ const (
 	MaxRows      = 4096
 	MaxGrades    = 4096
 	MaxLateRules = 64
+	MaxInterest  = 512 // a rate for each year of forty, and room
+	MaxInjury    = 512
+	MaxFloats    = 16
 )
 
 // Table is a region's rates, in force from the date of its configuration.
@@ -45,12 +47,44 @@ type Table struct {
 	Area      si.AreaCode
 	AllowSkip bool // a newer due may be paid before an older one
 	Rows      []Row
+	Injury    []InjuryClass
 	Grades    []Grade
 	LateRules []LateRule
+	Interest  []InterestRate
+}
+
+// InjuryClass is one of the risk classes of work-injury insurance (行业差别费率)
+// with the local floats (浮动) that an employer may be given. Rate × float is a
+// whole number of millionths for each of them.
+type InjuryClass struct {
+	Class      uint8 // 1 to 8
+	From       si.Period
+	RatePPM    uint32
+	Floats     []uint16 // per cent
+	Floor, Cap si.Fen
+	LateRule   uint8
+}
+
+// InjuryRow is what an employer of a class with a float owes for an employee
+// from a period on: the class's row in force with that float. It is not found if
+// the float is not one of the class's.
+func (t *Table) InjuryRow(class uint8, float uint16, period si.Period) (Row, bool) {
+	var best *InjuryClass
+	for i := range t.Injury {
+		c := &t.Injury[i]
+		if c.Class == class && c.From.Start() <= period.Start() && (best == nil || c.From.Start() > best.From.Start()) {
+			best = c
+		}
+	}
+	if best == nil || !slices.Contains(best.Floats, float) {
+		return Row{}, false
+	}
+	return Row{Fund: si.Injury, PType: si.Employee, Payer: ledgerapi.PayerEmployer, From: best.From, RatePPM: best.RatePPM,
+		FloatPct: float, RoundUnit: 1, Floor: best.Floor, Cap: best.Cap, LateRule: best.LateRule, Freq: Monthly}, true
 }
 
 // Row is the row in force for a period: the one with the latest From that is
-// not after the period.
+// not after the period, unless that has ended.
 func (t *Table) Row(fund si.Fund, ptype si.PType, payer Payer, period si.Period) (*Row, bool) {
 	var best *Row
 	for i := range t.Rows {
@@ -59,6 +93,9 @@ func (t *Table) Row(fund si.Fund, ptype si.PType, payer Payer, period si.Period)
 			(best == nil || r.From.Start() > best.From.Start()) {
 			best = r
 		}
+	}
+	if best != nil && best.Ends && best.last() < period.Start() {
+		return nil, false
 	}
 	return best, best != nil
 }
@@ -86,80 +123,4 @@ func (t *Table) LateRule(id uint8) LateRule {
 		}
 	}
 	return LateRule{}
-}
-
-// check finds the first rule that the table breaks.
-func (t *Table) check() error {
-	if t.Area > 999999 {
-		return fmt.Errorf("region: %d is no area code", t.Area)
-	}
-	if len(t.Rows) > MaxRows || len(t.Grades) > MaxGrades || len(t.LateRules) > MaxLateRules {
-		return fmt.Errorf("more than %d rates, %d grades or %d late rules", MaxRows, MaxGrades, MaxLateRules)
-	}
-	rules := map[uint8]bool{0: true}
-	for i, l := range t.LateRules {
-		if rules[l.ID] {
-			return fmt.Errorf("late_rules[%d]: id %d is 0 or there twice", i, l.ID)
-		}
-		if l.PPMPerDay > Million || l.CapPPM > Million {
-			return fmt.Errorf("late_rules[%d]: more than 100%% a day, or a cap above the principal", i)
-		}
-		rules[l.ID] = true
-	}
-	type key struct {
-		fund  si.Fund
-		ptype si.PType
-		payer Payer
-		from  si.Period
-	}
-	seen := map[key]bool{}
-	for i := range t.Rows {
-		r := &t.Rows[i]
-		k := key{r.Fund, r.PType, r.Payer, r.From}
-		if seen[k] {
-			return fmt.Errorf("rates[%d]: the same fund, person type, payer and from stand there twice", i)
-		}
-		seen[k] = true
-		if !rules[r.LateRule] {
-			return fmt.Errorf("rates[%d]: late_rule %d is not in late_rules", i, r.LateRule)
-		}
-		if err := r.check(); err != nil {
-			return fmt.Errorf("rates[%d]: %w", i, err)
-		}
-	}
-	for i, g := range t.Grades {
-		if g.Person <= 0 || g.Person > MaxBase || g.Subsidy < 0 || g.Subsidy > MaxBase {
-			return fmt.Errorf("grades[%d]: person must be above 0, subsidy not below", i)
-		}
-		for _, o := range t.Grades[:i] {
-			if o.Fund == g.Fund && o.Year == g.Year && (o.Name == g.Name || o.Person == g.Person) {
-				return fmt.Errorf("grades[%d]: grade or amount is there twice in %d", i, g.Year)
-			}
-		}
-	}
-	return nil
-}
-
-func (r *Row) check() error {
-	switch {
-	case r.From.IsYear() != (r.Freq == Yearly):
-		return fmt.Errorf("from must be a year for freq year and a month otherwise")
-	case r.RatePPM > Million || r.IndividualPPM > Million:
-		return fmt.Errorf("a rate is above 100%%")
-	case r.FloatPct < 1 || r.FloatPct > 1000:
-		return fmt.Errorf("float must be 1%% to 1000%%")
-	case uint64(r.RatePPM)*uint64(r.FloatPct)%100 != 0:
-		return fmt.Errorf("rate × float is not a whole number of millionths")
-	case uint64(r.RatePPM)*uint64(r.FloatPct)/100 > Million:
-		return fmt.Errorf("rate × float is above 100%%")
-	case r.RoundUnit != 1 && r.RoundUnit != 10 && r.RoundUnit != 100:
-		return fmt.Errorf("round must be 0.01, 0.10 or 1.00")
-	case r.Fixed < 0 || r.Fixed > MaxBase || r.Floor < 0 || r.Cap < 0 || r.Cap > MaxBase || r.Floor > MaxBase:
-		return fmt.Errorf("fixed, floor and cap must be 0 to %s", MaxBase)
-	case r.Cap != 0 && r.Floor > r.Cap:
-		return fmt.Errorf("floor is above cap")
-	case r.Payer == ledgerapi.PayerEmployer && r.IndividualPPM != 0:
-		return fmt.Errorf("an employer's share has no individual part")
-	}
-	return nil
 }

@@ -3,6 +3,7 @@ package core
 import (
 	"github.com/shebao-pay/shebao/si"
 	"github.com/shebao-pay/shebao/si/ledgerapi"
+	"github.com/shebao-pay/shebao/si/planted"
 )
 
 // pending and posted say which pair of columns an entry goes to.
@@ -46,7 +47,7 @@ func (m *Machine) entry(p *pay, d *day, sign si.Fen, pend bool) {
 		x.indiv += sign * u.individual
 		x.pool += sign * (u.amount - u.individual)
 		x.late += sign * c.late
-		if u.individual != 0 {
+		if u.individual != 0 && !(planted.On(planted.IndividualForgotten) && sign < 0) {
 			m.addIndividual(u, sign*u.individual)
 		}
 		s := &x.payments

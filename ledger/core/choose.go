@@ -3,6 +3,7 @@ package core
 import (
 	"github.com/shebao-pay/shebao/si"
 	"github.com/shebao-pay/shebao/si/ledgerapi"
+	"github.com/shebao-pay/shebao/si/planted"
 )
 
 // choose finds the dues that a payment names and what stands against each. The
@@ -23,6 +24,9 @@ func (m *Machine) choose(refs []ledgerapi.DueRef, on si.BusinessDate, out *ledge
 		d := m.dues.at(slot)
 		late := m.lateFee(d, on)
 		m.chosen = append(m.chosen, chosen{slot, late})
+		if planted.On(planted.VersionIgnored) {
+			ref.Version = d.version
+		}
 		now := ledgerapi.DueRef{ID: d.id, Version: d.version, Amount: d.amount, LateFee: late}
 		switch {
 		case d.state == ledgerapi.DueOpen && d.payer != ledgerapi.PayerPerson:
@@ -32,6 +36,8 @@ func (m *Machine) choose(refs []ledgerapi.DueRef, on si.BusinessDate, out *ledge
 			if refuse(out, ledgerapi.DueChanged) {
 				out.Due, out.Now = d.id, now
 			}
+		case planted.On(planted.HeldDuePaid) && d.state == ledgerapi.DueStateHeld:
+		case planted.On(planted.PaidDuePaid) && d.state == ledgerapi.DueStatePaid:
 		default:
 			m.refuseState(d, out)
 		}

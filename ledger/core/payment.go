@@ -3,6 +3,7 @@ package core
 import (
 	"github.com/shebao-pay/shebao/si"
 	"github.com/shebao-pay/shebao/si/ledgerapi"
+	"github.com/shebao-pay/shebao/si/planted"
 )
 
 // find gives the payment of an id, from memory or from before the last seal.
@@ -84,7 +85,7 @@ func (m *Machine) applyReserve(h *ledgerapi.Header, body []byte, out *ledgerapi.
 		return
 	}
 	fp := m.fingerprint(h, body)
-	if p, _ := m.find(c.ID); p != nil {
+	if p, _ := m.find(c.ID); p != nil && !(planted.On(planted.TombstoneIgnored) && p.state == ledgerapi.PayTombstone) {
 		m.again(p, fp, out)
 		return
 	}
@@ -124,7 +125,9 @@ func (m *Machine) hold(c *ledgerapi.Reserve, fp [16]byte, out *ledgerapi.Result)
 		p.stan, hd.rrn = stan, b.rrn
 		m.acquirers[acq].stan = stan
 	}
-	m.setDues(ledgerapi.DueStateHeld, slot, 0)
+	if !planted.On(planted.DueNotHeld) {
+		m.setDues(ledgerapi.DueStateHeld, slot, 0)
+	}
 	m.entry(p, b.day(p.our), 1, pending)
 	m.addLive(slot, p)
 	out.Code = ledgerapi.OK
@@ -137,6 +140,9 @@ func (m *Machine) judge(id si.PaymentID, bankNo si.Bank, channel si.Channel, tot
 	var sum si.Fen
 	for _, c := range m.chosen {
 		sum += m.dues.at(c.slot).amount + c.late
+	}
+	if planted.On(planted.TotalUnchecked) {
+		sum = total
 	}
 	if out.Code == 0 && sum != total && refuse(out, ledgerapi.DueChanged) {
 		out.Total = sum
@@ -309,6 +315,9 @@ func (m *Machine) applyAnnotate(h *ledgerapi.Header, body []byte, out *ledgerapi
 		p.state = ledgerapi.PayReversing
 		hd.reason = c.Reason
 	}
+	if planted.On(planted.MemoDropped) {
+		c.Memo = nil
+	}
 	m.setMemo(hd, c.Memo)
 	out.Code = ledgerapi.OK
 	m.describe(p, out)
@@ -389,7 +398,7 @@ func (m *Machine) post(p *pay, slot uint32, hd *hold, e *ledgerapi.Evidence) {
 	m.dropLive(slot, p)
 	p.bankDate = e.BankDate
 	p.book = e.BankDate
-	if p.book == 0 {
+	if p.book == 0 || planted.On(planted.BookedOnOurDate) {
 		p.book = p.our
 	}
 	if p.book <= m.sealed || int(p.book) > int(b.open)+MaxDateSkew {
@@ -414,7 +423,9 @@ func (m *Machine) booked(p *pay, slot uint32, b *bank) {
 			p.receiptDate = b.open
 		}
 		r := m.receiptDay(p.receiptDate)
-		r.last++
+		if !planted.On(planted.ReceiptTwice) || r.last%7 != 6 {
+			r.last++
+		}
 		r.slots = append(r.slots, slot)
 		p.receipt = r.last
 	}
@@ -470,7 +481,9 @@ func (m *Machine) applyVoid(h *ledgerapi.Header, body []byte, out *ledgerapi.Res
 	m.recall(p)
 	m.entry(p, b.day(m.pendingDate(p)), -1, pending)
 	m.dropLive(slot, p)
-	m.setDues(ledgerapi.DueOpen, 0, 0)
+	if !planted.On(planted.VoidKeepsHold) {
+		m.setDues(ledgerapi.DueOpen, 0, 0)
+	}
 	m.setMemo(hd, nil)
 	if p.channel == si.ChannelBatch {
 		m.lineVoided(hd)
@@ -525,7 +538,7 @@ func (m *Machine) applyPay(h *ledgerapi.Header, body []byte, out *ledgerapi.Resu
 		return
 	}
 	fp := m.fingerprint(h, body)
-	if p, _ := m.find(c.ID); p != nil {
+	if p, _ := m.find(c.ID); p != nil && !planted.On(planted.RepeatPaysAgain) {
 		m.again(p, fp, out)
 		return
 	}
@@ -597,7 +610,9 @@ func (m *Machine) applyReverse(h *ledgerapi.Header, body []byte, out *ledgerapi.
 	}
 	m.touch(classPay, slot)
 	m.recall(p)
-	m.entry(p, m.banks[p.bank].day(p.book), -1, posted)
+	if !planted.On(planted.RedEntryForgotten) {
+		m.entry(p, m.banks[p.bank].day(p.book), -1, posted)
+	}
 	m.setDues(ledgerapi.DueOpen, 0, 1)
 	p.state, p.resp, p.ended = ledgerapi.PayVoided, c.Reason, m.at
 	p.flags |= payReversed
@@ -636,7 +651,9 @@ func (m *Machine) applyUnpost(h *ledgerapi.Header, body []byte, out *ledgerapi.R
 	m.recall(p)
 	m.entry(p, day, -1, posted)
 	m.entry(p, day, 1, pending)
-	m.setDues(ledgerapi.DueReversing, slot, 1)
+	if !planted.On(planted.UnpostKeepsPaid) {
+		m.setDues(ledgerapi.DueReversing, slot, 1)
+	}
 	p.state, p.ended = ledgerapi.PayReversing, 0
 	p.flags |= payUnposted
 	m.holdOf(p).unpost = c.Reason

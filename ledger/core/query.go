@@ -5,6 +5,7 @@ import (
 
 	"github.com/shebao-pay/shebao/si"
 	"github.com/shebao-pay/shebao/si/ledgerapi"
+	"github.com/shebao-pay/shebao/si/planted"
 )
 
 // Queries read and return copies. A date on asks for late fees as of that date;
@@ -183,7 +184,8 @@ func (m *Machine) payView(p *pay) ledgerapi.Payment {
 func (m *Machine) Pending(bank si.Bank) []ledgerapi.Payment {
 	var slots []uint32
 	for _, s := range m.live {
-		if p := m.pays.at(s); p.channel != si.ChannelBatch && (bank == 0 || p.bank == bank) {
+		if p := m.pays.at(s); p.channel != si.ChannelBatch && (bank == 0 || p.bank == bank) &&
+			!(planted.On(planted.PendingForgets) && p.n == 1) {
 			slots = append(slots, s)
 		}
 	}

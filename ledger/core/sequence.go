@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/shebao-pay/shebao/si"
+	"github.com/shebao-pay/shebao/si/planted"
 )
 
 // Bounds of the numbers we give. STAN: the top of the range is left to link
@@ -29,6 +30,9 @@ func (m *Machine) nextSTAN(b si.Bank, de41 [8]byte, de7 uint32) (acq uint16, sta
 	}
 	stan = m.acquirers[acq].stan
 	for range lastSTAN {
+		if planted.On(planted.TraceReused) {
+			return acq, max(stan, 1)
+		}
 		if stan++; stan > lastSTAN {
 			stan = 1
 		}

@@ -157,7 +157,7 @@ func TestLogBounds(t *testing.T) {
 	cfg := testConfig(t.TempDir())
 	cfg.Segment = 1 << 20
 	l := openLog(t, cfg, r)
-	done := make(testWaiter, MaxQueue+10)
+	done := make(testWaiter, MaxQueue+4*MaxBatch)
 	if err := l.Submit(nil, done); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("Submit of nothing: %v, want ErrTooLarge", err)
 	}
@@ -171,15 +171,17 @@ func TestLogBounds(t *testing.T) {
 	for {
 		err := l.Submit(record(1), done)
 		if errors.Is(err, ErrBusy) {
-			break
+			// A batch may have been taken since: only a queue that is full and
+			// stays so is the bound.
+			if got := l.Stats().Queued; got == MaxQueue {
+				break
+			}
+			continue
 		}
 		if err != nil {
 			t.Fatalf("Submit: %v", err)
 		}
 		sent++
-	}
-	if got := l.Stats().Queued; got != MaxQueue {
-		t.Errorf("refused with %d waiting, want %d", got, MaxQueue)
 	}
 	close(r.gate)
 	for range sent {

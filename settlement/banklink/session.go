@@ -1,6 +1,10 @@
 package banklink
 
-import "time"
+import (
+	"time"
+
+	"github.com/shebao-pay/shebao/si/planted"
+)
 
 // State is where a link's session is.
 type State uint8
@@ -185,6 +189,9 @@ func (s *Session) up(now time.Time, in Input, out []Act) []Act {
 			return s.fall(now, append(out, ActOutOfOrder), s.times.ReconnectMost)
 		}
 	case InSignOn:
+		if planted.On(planted.NeverSignsOnAgain) {
+			return out
+		}
 		out = s.tellDown(out)
 		return s.signOn(now, out)
 	case InProbe:
@@ -250,6 +257,9 @@ func (s *Session) fall(now time.Time, out []Act, wait time.Duration) []Act {
 		out = append(out, ActHang)
 		s.failures++
 		s.state, s.deadline = Down, now.Add(wait)
+		if planted.On(planted.NeverReconnects) && s.failures > 2 {
+			s.deadline = time.Time{}
+		}
 	}
 	s.echoing = false
 	return out

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/shebao-pay/shebao/si/ledgerapi"
+	"github.com/shebao-pay/shebao/si/planted"
 )
 
 // cardTrigger is what the card's last word means by the bank's profile.
@@ -20,7 +21,7 @@ func (p *payment) cardTrigger(o CardOutcome) Trigger {
 	case CardRemoved:
 		undo, p.reason = rule.RemovedReverses, ledgerapi.UnpostCardRemoved
 	}
-	if undo {
+	if undo && !planted.On(planted.CardNoIgnored) {
 		return CardUndo
 	}
 	return CardKeep
@@ -60,7 +61,7 @@ func (e *Engine) closeAsked(ev *CloseAsked) {
 		e.out = append(e.out, Tell{ID: ev.ID, Answer: p.answer(), Asker: true})
 		return
 	}
-	if ev.Known.State != ledgerapi.PayNone {
+	if ev.Known.State != ledgerapi.PayNone && !(planted.On(planted.CloseLiveID) && ev.Known.State == ledgerapi.PayReserved) {
 		e.out = append(e.out, Tell{ID: ev.ID, Answer: Known(&ev.Known), Asker: true})
 		return
 	}

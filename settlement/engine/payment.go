@@ -8,6 +8,7 @@ import (
 	"github.com/shebao-pay/shebao/settlement/profile"
 	"github.com/shebao-pay/shebao/si"
 	"github.com/shebao-pay/shebao/si/ledgerapi"
+	"github.com/shebao-pay/shebao/si/planted"
 )
 
 // payment is one live payment.
@@ -163,6 +164,9 @@ func (p *payment) doubtful() bool {
 // fire moves a payment by the table. What the table does not list is noted and
 // changes nothing.
 func (e *Engine) fire(p *payment, t Trigger) {
+	if planted.On(planted.HoldFreedByTimer) && p.state == Sent && t == TimeUp {
+		t = Declined
+	}
 	m := table[p.state][t]
 	if m.do == 0 {
 		e.stats.Undeclared++
@@ -195,6 +199,9 @@ func (e *Engine) do(p *payment, a action, t Trigger) {
 		p.evidence = evidence(&e.in.reply)
 		p.resp, p.issuer, p.memo.Auth = e.in.reply.Resp, e.in.reply.Issuer, e.in.reply.Auth
 		e.submit(p, ledgerapi.Post{ID: p.id, Evidence: p.evidence}, false)
+		if planted.On(planted.ToldPaidEarly) {
+			e.out = append(e.out, Tell{ID: p.id, Answer: Answer{Ending: Paid, Resp: p.resp}})
+		}
 	case voidNotSent:
 		e.void(p, ledgerapi.ProofNotSent, [2]byte{})
 	case voidDeclined:
@@ -202,6 +209,9 @@ func (e *Engine) do(p *payment, a action, t Trigger) {
 		e.void(p, ledgerapi.ProofDeclined, e.in.reply.Resp)
 	case voidReversed:
 		e.stats.ReversalsProven++
+		if planted.On(planted.ToldNotChargedEarly) {
+			e.out = append(e.out, Tell{ID: p.id, Answer: Answer{Ending: NotCharged}})
+		}
 		e.void(p, ledgerapi.ProofReversalAck, e.in.reply.Resp)
 	case voidAgain:
 		e.void(p, p.proof, p.resp)
@@ -280,9 +290,19 @@ func (e *Engine) posted(p *payment) {
 	e.out = append(e.out, Tell{ID: p.id, Answer: p.answer()})
 }
 
-// reserved asks for the PIN block: the clock to the first byte runs.
+// reserved asks for the PIN block: the clock to the first byte runs. A process
+// that stood still between the commit and this moment has no more time than
+// until twice the deadline after it asked, which is before the commit: a new
+// leader waits that long before it reverses what it finds.
 func (e *Engine) reserved(p *payment) {
-	p.sendBy = e.now.Add(p.bank.prof.Timers.SendDeadline)
+	deadline := p.bank.prof.Timers.SendDeadline
+	p.sendBy = e.now.Add(deadline)
+	if last := p.since.Add(2 * deadline); last.Before(p.sendBy) {
+		p.sendBy = last
+	}
+	if planted.On(planted.SendAfterDeadline) {
+		p.sendBy = e.now.Add(time.Hour)
+	}
 	e.timers.arm(&p.timer, p.sendBy)
 	e.out = append(e.out, Translate{ID: p.id, Op: OpDebit, Link: p.on(), Card: p.card})
 }
@@ -358,7 +378,8 @@ func (e *Engine) ledgerDone(ev *LedgerDone) {
 	case LedgerUnknown:
 		e.note(NoteLedgerUnknown, p, Note{Trigger: t, Code: ev.Result.Code})
 	case LedgerNo, LedgerAbsent:
-		if p.state != Reserving {
+		// A Reserve of unknown outcome may turn out never to have been made.
+		if p.state != Reserving && (t == LedgerNo || p.stan != 0) {
 			e.note(NoteLedgerOdd, p, Note{Trigger: t, Code: ev.Result.Code})
 		}
 	case LedgerReversing:
@@ -384,8 +405,14 @@ func (e *Engine) ledgerDone(ev *LedgerDone) {
 func judge(cmd ledgerapi.Type, fault Fault, r *ledgerapi.Result) Trigger {
 	switch fault {
 	case FaultUnsent:
+		if planted.On(planted.UnsentPostIsPaid) && cmd == ledgerapi.TypePost {
+			return LedgerOK
+		}
 		return LedgerUnsent
 	case FaultUnknown:
+		if planted.On(planted.SendOnUnknown) && cmd == ledgerapi.TypeReserve {
+			return LedgerOK
+		}
 		return LedgerUnknown
 	case FaultNone:
 	}
@@ -393,7 +420,7 @@ func judge(cmd ledgerapi.Type, fault Fault, r *ledgerapi.Result) Trigger {
 	switch {
 	case r.Code == ledgerapi.OK:
 		return LedgerOK
-	case r.Code == ledgerapi.Exists && !reserve:
+	case r.Code == ledgerapi.Exists && (!reserve || planted.On(planted.SendOnExists)):
 		return LedgerOK
 	case r.Code == ledgerapi.Exists && r.First != 0 && r.First != ledgerapi.OK:
 		return LedgerNo
@@ -442,11 +469,13 @@ func (e *Engine) linkWord(id si.PaymentID, op Op, seq uint32, news linkNews, lat
 	if op == OpReversal {
 		want = Undoing
 	}
-	if p == nil || p.state != want || p.seq != seq {
+	if p == nil || p.state != want || p.seq != seq && !planted.On(planted.StaleWordsCount) {
 		e.stats.Stale++
 		return
 	}
 	switch {
+	case op == OpDebit && news == linkLost && planted.On(planted.LostIsNotSent):
+		e.fire(p, Unwritten)
 	case op == OpDebit && news == linkLost:
 		e.fire(p, LinkLost)
 	case op == OpDebit && late:
@@ -488,6 +517,9 @@ func (e *Engine) replied(id si.PaymentID, op Op, r *Reply) {
 func (e *Engine) judgeDebit(p *payment) Trigger {
 	r := &e.in.reply
 	if !e.trusted(p) {
+		if planted.On(planted.BadMACDeclines) {
+			return Declined
+		}
 		return Doubtful
 	}
 	switch p.bank.prof.Classes[string(r.Resp[:])] {
@@ -501,16 +533,22 @@ func (e *Engine) judgeDebit(p *payment) Trigger {
 	case profile.ClassNone, profile.ClassUnknown:
 	}
 	e.note(NoteUnknownCode, p, Note{Resp: r.Resp})
+	if planted.On(planted.UnknownCodeDeclines) {
+		return Declined
+	}
 	return Doubtful
 }
 
 // trusted tells whether a reply is an answer at all.
 func (e *Engine) trusted(p *payment) bool {
 	r := &e.in.reply
-	if r.MAC != MACGood {
+	if r.MAC != MACGood && !planted.On(planted.TrustBadMAC) {
 		e.stats.BadMAC++
 		e.note(NoteBadMAC, p, Note{Resp: r.Resp})
 		return false
+	}
+	if planted.On(planted.TrustMismatch) {
+		return true
 	}
 	if r.Mismatch || r.Amount != 0 && r.Amount != p.total {
 		e.stats.Mismatch++
@@ -560,6 +598,9 @@ func (e *Engine) late(p *payment) {
 		kind = NoteLateApproval
 	}
 	e.note(kind, p, Note{Resp: r.Resp})
+	if planted.On(planted.ReviveLateApproval) && kind == NoteLateApproval {
+		e.submit(p, ledgerapi.Post{ID: p.id, Evidence: evidence(r)}, false)
+	}
 }
 
 // evidence is a reply as the ledger keeps it.

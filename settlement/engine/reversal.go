@@ -5,7 +5,9 @@ import (
 
 	"github.com/shebao-pay/shebao/settlement/day"
 	"github.com/shebao-pay/shebao/settlement/profile"
+	"github.com/shebao-pay/shebao/si"
 	"github.com/shebao-pay/shebao/si/ledgerapi"
+	"github.com/shebao-pay/shebao/si/planted"
 )
 
 // Reasons of a reversal, DE 39.
@@ -34,6 +36,10 @@ func (e *Engine) doubt(p *payment, t Trigger) {
 		p.memo.Reason = e.firstReason(p, t)
 	}
 	p.card = CardData{}
+	if planted.On(planted.ReverseBeforeDurable) && p.stan != 0 && p.bank.links[p.link].up {
+		e.out = append(e.out, SendReversal{ID: p.id, Link: p.on(), STAN: p.stan, RRN: p.rrn, DE7: p.de7, Date: p.date,
+			Amount: p.total, Memo: p.memo})
+	}
 	e.gate(p)
 	e.note(NoteDoubt, p, Note{Trigger: t, Resp: e.in.reply.Resp})
 	e.out = append(e.out, Tell{ID: p.id, Answer: p.answer()})
@@ -53,7 +59,15 @@ func (e *Engine) annotate(p *payment) {
 
 // queue lines a durable attempt up for its link.
 func (e *Engine) queue(p *payment) {
+	if planted.On(planted.DropReversalAtMidnight) && si.DateOf(e.now) != p.date {
+		return
+	}
 	if !p.bank.prof.CrossDaySend && day.Open(e.now, p.bank.prof.CutoverAt) != day.Open(p.made, p.bank.prof.CutoverAt) {
+		if planted.On(planted.CrossDayIsProof) {
+			p.state = Voiding
+			e.void(p, ledgerapi.ProofReversalAck, [2]byte{})
+			return
+		}
 		e.fire(p, CrossDay)
 		return
 	}
@@ -126,6 +140,12 @@ func (e *Engine) reverse(p *payment) {
 	e.hold(p)
 	e.stats.Reversals++
 	e.timers.arm(&p.timer, e.now.Add(p.bank.prof.Timers.ReversalReply))
+	if planted.On(planted.ReversalAmountOff) {
+		p.total++
+	}
+	if planted.On(planted.ReversalOtherTrace) {
+		p.stan++
+	}
 	e.out = append(e.out, SendReversal{
 		ID: p.id, Seq: p.seq, Link: p.on(), STAN: p.stan, RRN: p.rrn, DE7: p.de7, Date: p.date,
 		Amount: p.total, Memo: p.memo, Repeat: p.memo.Tries > 1,
@@ -146,15 +166,18 @@ func (e *Engine) reversalReply(p *payment) {
 // judgeReversal says what a 0410 or 0430 means.
 func (e *Engine) judgeReversal(p *payment) Trigger {
 	r := &e.in.reply
-	if !e.trusted(p) {
+	if !e.trusted(p) && !planted.On(planted.ReversalTrustsBadMAC) {
 		return ReversalAgain
+	}
+	if planted.On(planted.ReversalTakesAnyCode) {
+		return ReversalProven
 	}
 	switch string(r.Resp[:]) {
 	case "00", "94": // 94: a repeat of what was done
 		return ReversalProven
 	case "12", "25": // the original was never seen, or is overtaken
 		e.note(NoteNoOriginal, p, Note{Resp: r.Resp})
-		if p.bank.prof.NoOriginalFinal {
+		if p.bank.prof.NoOriginalFinal || planted.On(planted.NoOriginalAlwaysFinal) {
 			return ReversalProven
 		}
 		return ReversalAgain
@@ -174,6 +197,9 @@ func (e *Engine) backOff(p *payment) {
 		kind = NoteReversalStuck
 	}
 	e.note(kind, p, Note{Resp: e.in.reply.Resp})
+	if planted.On(planted.DropReversalAfterSix) && p.memo.Tries >= 6 {
+		return
+	}
 	e.timers.arm(&p.timer, e.now.Add(e.delay(p.bank.prof, int(p.memo.Tries))))
 }
 
@@ -234,12 +260,21 @@ func (e *Engine) resume(v *ledgerapi.Payment) {
 		e.note(NoteUndeclared, nil, Note{ID: v.ID, Bank: v.Bank, STAN: v.STAN})
 		return
 	}
+	if planted.On(planted.ResumeForgetsReversing) && v.State == ledgerapi.PayReversing ||
+		planted.On(planted.ResumeForgetsReserved) && v.State == ledgerapi.PayReserved {
+		return
+	}
 	wait := 2 * b.prof.Timers.SendDeadline // an earlier leader's 0200 has left by then
 	if at := e.now.Add(wait); !e.started || at.After(e.fence) {
 		e.started, e.fence = true, at
 	}
 	p := e.adopt(b, v)
 	p.durable = v.State == ledgerapi.PayReversing
+	if planted.On(planted.NotSentAfterRestart) && !p.durable {
+		p.state = Voiding
+		e.void(p, ledgerapi.ProofNotSent, [2]byte{})
+		return
+	}
 	b.opening++
 	p.state = Opening
 	e.find(p)

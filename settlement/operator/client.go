@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 )
 
 // Client talks to a node's operator socket.
@@ -94,8 +95,10 @@ func (c *Client) Ask(ctx context.Context, path string, in, out any) error {
 	return nil
 }
 
-// Upload streams a file to an import call; progress gets the lines done.
-func (c *Client) Upload(ctx context.Context, path string, query url.Values, file io.Reader, progress func(done int)) (Outcome, error) {
+// Upload streams a file to an import call; progress gets the lines checked, and
+// when all are, those whose commands were sent. With an error the outcome may
+// still name lines.
+func (c *Client) Upload(ctx context.Context, path string, query url.Values, file io.Reader, progress func(checked, done int)) (Outcome, error) {
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
@@ -105,14 +108,17 @@ func (c *Client) Upload(ctx context.Context, path string, query url.Values, file
 	}
 	defer func() { _ = resp.Body.Close() }()
 	var last []byte
-	lines := bufio.NewScanner(resp.Body)
+	checked := 0
+	lines := answerLines(resp.Body)
 	for lines.Scan() {
 		var at struct {
-			Done int   `json:"done"`
-			OK   *bool `json:"ok"`
+			Checked int   `json:"checked"`
+			Done    int   `json:"done"`
+			OK      *bool `json:"ok"`
 		}
 		if json.Unmarshal(lines.Bytes(), &at) == nil && at.OK == nil {
-			progress(at.Done)
+			checked = max(checked, at.Checked)
+			progress(checked, at.Done)
 			continue
 		}
 		last = append(last[:0], lines.Bytes()...)
@@ -125,4 +131,56 @@ func (c *Client) Upload(ctx context.Context, path string, query url.Values, file
 		return o, &RefusedError{http.StatusUnprocessableEntity, o.Error}
 	}
 	return o, nil
+}
+
+// maxAnswerLine bounds one line of an answer, in bytes: an outcome that names
+// maxRefusals lines.
+const maxAnswerLine = 2 << 20
+
+func answerLines(r io.Reader) *bufio.Scanner {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, maxAnswerLine)
+	return lines
+}
+
+// Compare streams another register to be compared; each gets the differences,
+// proposal the lines of the proposal, progress the lines compared. With an error
+// nothing of either is of use.
+func (c *Client) Compare(ctx context.Context, maker uint32, register io.Reader, each func(Difference), proposal func(string), progress func(checked int)) (Comparison, error) {
+	q := url.Values{"maker": {strconv.FormatUint(uint64(maker), 10)}}
+	var out Comparison
+	resp, err := c.call(ctx, http.MethodPost, "/v1/compare/register?"+q.Encode(), register)
+	if err != nil {
+		return out, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	lines := answerLines(resp.Body)
+	for lines.Scan() {
+		var l struct {
+			Checked    int         `json:"checked"`
+			Difference *Difference `json:"difference"`
+			Proposal   string      `json:"proposal"`
+			OK         *bool       `json:"ok"`
+		}
+		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
+			return out, fmt.Errorf("operator: answer is not understood: %w", err)
+		}
+		switch {
+		case l.Difference != nil:
+			each(*l.Difference)
+		case l.Proposal != "":
+			proposal(l.Proposal)
+		case l.OK == nil:
+			progress(l.Checked)
+		default:
+			if err := json.Unmarshal(lines.Bytes(), &out); err != nil {
+				return out, fmt.Errorf("operator: answer is not understood: %w", err)
+			}
+			if out.Error != "" {
+				return out, &RefusedError{http.StatusUnprocessableEntity, out.Error}
+			}
+			return out, nil
+		}
+	}
+	return out, fmt.Errorf("operator: the node stopped answering in the middle; compare again: %w", errors.Join(lines.Err(), io.ErrUnexpectedEOF))
 }

@@ -4,6 +4,10 @@
 //
 // Imports come as CSV in the clear (docs/format/import.md); the HSM process
 // seals and hashes them before a command is made, and nothing of a line is kept
-// or logged here. Long answers are streamed as JSON lines: progress, then one
-// line with the outcome.
+// or logged here. A file is checked and staged whole, then its commands are
+// made: all of it or nothing. Another office's register is compared without
+// change; what it says otherwise is a proposal that a second person applies.
+//
+// Long answers are streamed as JSON lines: progress, then one line with the
+// outcome.
 package operator

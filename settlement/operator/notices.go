@@ -77,7 +77,8 @@ func (s *Server) notices(w http.ResponseWriter, r *http.Request) {
 			_ = out.Encode(&answers[i]) // a peer that is gone ends the upload too
 		}
 		if err == nil {
-			im.progress(len(lines))
+			im.out.Done = first + len(lines) - 2
+			im.progress("done", im.out.Done)
 		}
 		return err
 	}))

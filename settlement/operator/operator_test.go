@@ -16,6 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/shebao-pay/shebao/settlement/operator/sheet"
 	"github.com/shebao-pay/shebao/si"
 	"github.com/shebao-pay/shebao/si/hsmapi"
 	"github.com/shebao-pay/shebao/si/ledgerapi"
@@ -51,7 +52,16 @@ func (n *node) Do(_ context.Context, c ledgerapi.Command) (ledgerapi.Result, err
 	n.ids[c.Key()] = c
 	switch c := c.(type) {
 	case ledgerapi.PutPerson:
-		n.persons[c.IDHash] = ledgerapi.Person{No: si.PersonNo(len(n.persons) + 1), IDHash: c.IDHash, Version: 1}
+		p := ledgerapi.Person{No: si.PersonNo(len(n.persons) + 1), IDHash: c.IDHash}
+		if old, ok := n.persons[c.IDHash]; ok {
+			p = old
+		}
+		if p.Version != c.ExpectVersion {
+			return ledgerapi.Result{Code: ledgerapi.BadTransition, Person: p.No, Version: uint32(p.Version)}, nil
+		}
+		p.Version++
+		p.PType, p.Household, p.Birth, p.Sex, p.Flags, p.Sealed = c.PType, c.Household, c.Birth, c.Sex, c.Flags, c.Sealed
+		n.persons[c.IDHash] = p
 	case ledgerapi.PutCard:
 		if _, ok := n.persons[c.IDHash]; !ok {
 			return ledgerapi.Result{Code: ledgerapi.NotFound}, nil
@@ -76,6 +86,16 @@ func (n *node) Person(h si.Hash) (ledgerapi.Person, bool) {
 	defer n.mu.Unlock()
 	p, ok := n.persons[h]
 	return p, ok
+}
+func (n *node) PersonByNo(no si.PersonNo) (ledgerapi.Person, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, p := range n.persons {
+		if p.No == no {
+			return p, true
+		}
+	}
+	return ledgerapi.Person{}, false
 }
 func (n *node) DuesOf(p si.PersonNo, _ si.BusinessDate) []ledgerapi.Due {
 	return []ledgerapi.Due{{Ref: ledgerapi.DueRef{ID: si.DueID(p), Amount: 100}, Fund: si.MedRes, Period: si.YearPeriod(2026), State: ledgerapi.DueOpen}}
@@ -105,7 +125,26 @@ func hashOf(s string) (h si.Hash) {
 func (sealer) SealPersons(_ context.Context, in []hsmapi.PersonRecord) ([]hsmapi.SealedPerson, error) {
 	out := make([]hsmapi.SealedPerson, len(in))
 	for i, p := range in {
-		out[i] = hsmapi.SealedPerson{IDHash: hashOf(p.IDNumber.Reveal("test")), Blob: []byte("sealed")}
+		out[i] = hsmapi.SealedPerson{IDHash: hashOf(p.IDNumber.Reveal("test")), Blob: []byte(p.IDNumber.Reveal("test") + "|" + p.Name.Reveal("test"))}
+	}
+	return out, nil
+}
+func (sealer) OpenPersons(_ context.Context, blobs [][]byte) ([]hsmapi.PersonView, error) {
+	out := make([]hsmapi.PersonView, len(blobs))
+	for i, b := range blobs {
+		id, name, _ := strings.Cut(string(b), "|")
+		out[i] = hsmapi.PersonView{MaskedName: si.NewName(name).Masked(), IDTail: id[14:]}
+	}
+	return out, nil
+}
+func (s sealer) RevisePersons(ctx context.Context, in []hsmapi.PersonRevision) ([]hsmapi.PersonRevised, error) {
+	out := make([]hsmapi.PersonRevised, len(in))
+	for i, p := range in {
+		id, name, _ := strings.Cut(string(p.Blob), "|")
+		out[i].View = hsmapi.PersonView{MaskedName: si.NewName(name).Masked(), IDTail: id[14:]}
+		if theirs := p.Name.Reveal("test"); theirs != "" && theirs != name {
+			out[i].NameDiffers, out[i].Blob = true, []byte(id+"|"+theirs)
+		}
 	}
 	return out, nil
 }
@@ -129,7 +168,7 @@ func serve(t *testing.T) (*Client, *node) {
 	n := &node{ids: map[si.PaymentID]ledgerapi.Command{}, persons: map[si.Hash]ledgerapi.Person{}}
 	s := New(Config{
 		Ledger: n, Register: n, Sealer: sealer{}, Now: time.Now,
-		Status: func() Status { return Status{Version: "test", Leader: true} },
+		Status: func() Status { return Status{Version: "test", Area: "330110", Leader: true} },
 		Banks:  func(code string) (si.Bank, bool) { return 3, code == "ccb" },
 	})
 	path := filepath.Join(t.TempDir(), "op.sock")
@@ -174,7 +213,7 @@ func persons(n int) string {
 
 func upload(t *testing.T, c *Client, path string, q url.Values, body string) (Outcome, error) {
 	t.Helper()
-	return c.Upload(t.Context(), path, q, strings.NewReader(body), func(int) {})
+	return c.Upload(t.Context(), path, q, strings.NewReader(body), func(int, int) {})
 }
 
 func TestImportTwiceChangesNothingTheSecondTime(t *testing.T) {
@@ -215,7 +254,7 @@ func TestBadLinesAreNamedAndNeverRepeated(t *testing.T) {
 		"sex":         {head + strings.Replace(good, ",1,0,", ",3,0,", 1) + "\n", "line 2: sex"},
 		"type":        {head + strings.Replace(good, "RESIDENT", "KING", 1) + "\n", "line 2: person_type"},
 		"name":        {head + strings.Replace(good, "王小明", "", 1) + "\n", "line 2: name"},
-		"long":        {head + strings.Replace(good, "示例", strings.Repeat("x", MaxLine), 1) + "\n", "line 2: longer"},
+		"long":        {head + strings.Replace(good, "示例", strings.Repeat("x", sheet.MaxLine), 1) + "\n", "line 2: longer"},
 	} {
 		_, err := upload(t, c, "/v1/import/persons", nil, c2.body)
 		var refused *RefusedError

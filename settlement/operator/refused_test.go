@@ -57,7 +57,7 @@ func TestRefusedUpload(t *testing.T) {
 	c := Dial(path)
 	for _, size := range []int{1, 100, 10_000, 1_000_000} {
 		body := "id_number,name\n" + strings.Repeat("x,y\n", size)
-		if _, err := c.Upload(t.Context(), "/v1/import/persons", nil, strings.NewReader(body), func(int) {}); err == nil || !strings.Contains(err.Error(), "line 1: the header must be") {
+		if _, err := c.Upload(t.Context(), "/v1/import/persons", nil, strings.NewReader(body), func(int, int) {}); err == nil || !strings.Contains(err.Error(), "line 1: the header must be") {
 			t.Errorf("%d lines: got %v, want the header's refusal", size, err)
 		}
 		var st Status

@@ -15,12 +15,9 @@ import (
 	"github.com/shebao-pay/shebao/si/ledgerapi"
 )
 
-// MaxLine bounds one CSV line, MaxRequest a JSON request; an upload of a whole
-// district is streamed and has no bound but its lines.
-const (
-	MaxLine    = 4 << 10
-	MaxRequest = 512 << 10
-)
+// MaxRequest bounds a JSON request, in bytes; an upload is streamed and has the
+// bounds of package sheet.
+const MaxRequest = 512 << 10
 
 // inFlight is how many commands an import keeps under way: two full commits.
 const inFlight = 2000
@@ -34,6 +31,7 @@ type Ledger interface {
 // Register answers what the operator asks about.
 type Register interface {
 	Person(si.Hash) (ledgerapi.Person, bool)
+	PersonByNo(si.PersonNo) (ledgerapi.Person, bool)
 	DuesOf(p si.PersonNo, on si.BusinessDate) []ledgerapi.Due
 	Payment(si.PaymentID) (ledgerapi.Payment, bool)
 	NoticeByNo(no si.NoticeNo, on si.BusinessDate) (ledgerapi.NoticeView, bool)
@@ -44,6 +42,8 @@ type Sealer interface {
 	SealPersons(ctx context.Context, in []hsmapi.PersonRecord) ([]hsmapi.SealedPerson, error)
 	HashCards(ctx context.Context, in []hsmapi.CardRecord) ([]hsmapi.CardHashes, error)
 	HashIDs(ctx context.Context, in []si.IDNumber) ([]si.Hash, error)
+	OpenPersons(ctx context.Context, blobs [][]byte) ([]hsmapi.PersonView, error)
+	RevisePersons(ctx context.Context, in []hsmapi.PersonRevision) ([]hsmapi.PersonRevised, error)
 }
 
 // Config ties the door to the node.
@@ -53,6 +53,7 @@ type Config struct {
 	Sealer   Sealer
 	Status   func() Status
 	Banks    func(code string) (si.Bank, bool) // by profile code
+	Stage    string                            // folder for files under check, without names; the system's if empty
 	Now      func() time.Time
 	Random   func([]byte)
 }
@@ -76,7 +77,8 @@ type Outcome struct {
 	Exists  int            `json:"exists"` // were there already, the same
 	Refused int            `json:"refused"`
 	Codes   map[string]int `json:"codes,omitempty"` // refusals by result code
-	Error   string         `json:"error,omitempty"` // with the line number, never its content
+	Lines   []string       `json:"lines,omitempty"` // those that do not fit, at most 100, never what stands there
+	Error   string         `json:"error,omitempty"` // why nothing or not everything was made
 }
 
 // Server serves the socket.
@@ -93,6 +95,9 @@ func New(cfg Config) *Server {
 	s.mux.HandleFunc("POST /v1/terminal", s.putTerminal)
 	s.mux.HandleFunc("POST /v1/import/persons", s.importPersons)
 	s.mux.HandleFunc("POST /v1/import/cards", s.importCards)
+	s.mux.HandleFunc("POST /v1/import/enrolments", s.importEnrolments)
+	s.mux.HandleFunc("POST /v1/compare/register", s.compareRegister)
+	s.mux.HandleFunc("POST /v1/compare/apply", s.applyProposal)
 	s.mux.HandleFunc("POST /v1/assess", s.assess)
 	s.mux.HandleFunc("POST /v1/notice", s.notice)
 	s.mux.HandleFunc("POST /v1/notices", s.notices)

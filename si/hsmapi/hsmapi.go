@@ -177,8 +177,28 @@ type CardHashes struct {
 	IDHash, CardHash, NoHash, PANHash si.Hash
 }
 
-// MaxPersons bounds one batch of person or card records.
+// MaxPersons bounds one batch of person or card records. The crossing of the
+// socket costs as much as some fifty records, so that a longer batch would win
+// nothing; one of this size holds a worker of the process for some 2 ms, which a
+// payment's verb can wait, and stays below the longest frame, a batch of codes.
 const MaxPersons = 1000
+
+// PersonRevision is what another register says of a person whose sealed record
+// we hold.
+type PersonRevision struct {
+	IDNumber si.IDNumber
+	Name     si.Name // zero: the other register does not say
+	Blob     []byte  // ours, of the same person
+}
+
+// PersonRevised answers a PersonRevision: whether the names differ, what a
+// report may show of ours, and, if they differ, our record sealed anew with the
+// other name.
+type PersonRevised struct {
+	View        PersonView
+	NameDiffers bool
+	Blob        []byte
+}
 
 // SealMemo seals or opens settlement's note on a reservation under the key of
 // (bank, business date), which dies with the date's refund window.

@@ -385,6 +385,23 @@ func FuzzDecodeRecord(f *testing.F) {
 	})
 }
 
+// FuzzDecodeAct feeds bodies of acts of every type. What is taken is the one
+// encoding of its act.
+func FuzzDecodeAct(f *testing.F) {
+	for _, c := range samples() {
+		f.Add(uint8(c.Type()), c.AppendBody(nil))
+	}
+	f.Fuzz(func(t *testing.T, kind uint8, body []byte) {
+		do, err := DecodeAct(Type(kind), body)
+		if err != nil {
+			return
+		}
+		if again := (Act{Do: do}).AppendBody(nil); !bytes.Equal(again, body) {
+			t.Errorf("%x decodes to %+v, which encodes to %x", body, do, again)
+		}
+	})
+}
+
 // FuzzDecodeResult holds the same for results.
 func FuzzDecodeResult(f *testing.F) {
 	f.Add(AppendResult(nil, &Result{Code: OK}))

@@ -178,7 +178,7 @@ func (s *system) fill(persons int) {
 			s.t.Fatal(err)
 		}
 		defer func() { _ = f.Close() }()
-		if o, err := s.op.Upload(s.t.Context(), path, q, f, func(int) {}); err != nil || !o.OK {
+		if o, err := s.op.Upload(s.t.Context(), path, q, f, func(int, int) {}); err != nil || !o.OK {
 			s.t.Fatalf("%s: %+v, %v", path, o, err)
 		}
 	}

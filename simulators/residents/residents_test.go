@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -104,5 +105,49 @@ func TestStoppedWriteLeavesNoFile(t *testing.T) {
 	left, _ := os.ReadDir(dir)
 	if len(left) != 0 {
 		t.Fatalf("%d files left behind", len(left))
+	}
+}
+
+// TestRegister counts the planted differences and finds each where the list says.
+func TestRegister(t *testing.T) {
+	const n, each = 500, 7
+	dir := t.TempDir()
+	if err := New(7).WriteRegister(t.Context(), dir, n, each, func(int) {}); err != nil {
+		t.Fatal(err)
+	}
+	read := func(name string) [][]string {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, err := csv.NewReader(bytes.NewReader(b)).ReadAll()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rows
+	}
+	register, planted := read(RegisterFile), read(PlantedFile)
+	if len(register) != 1+n || len(planted) != 1+7*each {
+		t.Fatalf("%d lines and %d differences, want %d and %d", len(register), len(planted), 1+n, 1+7*each)
+	}
+	counts := map[string]int{}
+	for _, p := range planted[1:] {
+		counts[p[0]]++
+		if p[0] == PlantedMissing {
+			continue // it has no line
+		}
+		if line, err := strconv.Atoi(p[1]); err != nil || register[line-1][0][14:] != p[2] {
+			t.Errorf("%v: the register's line is of ****%s, %v", p, register[line-1][0][14:], err)
+		}
+	}
+	for _, kind := range append([]string{PlantedNew}, plantedInPlace...) {
+		if counts[kind] != each {
+			t.Errorf("%d of kind %s, want %d", counts[kind], kind, each)
+		}
+	}
+	for _, bad := range [][2]int{{0, 0}, {10, 2}, {MaxPersons, 1}, {10, -1}} {
+		if New(7).WriteRegister(t.Context(), dir, bad[0], bad[1], func(int) {}) == nil {
+			t.Errorf("a register of %v was made", bad)
+		}
 	}
 }

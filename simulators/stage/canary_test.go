@@ -77,11 +77,9 @@ func newMarker(t *testing.T, what, v string) marker {
 	if bcd, err := hex.DecodeString(v); err == nil {
 		m.forms["BCD"] = bcd
 	}
-	gb, err := simplifiedchinese.GB18030.NewEncoder().Bytes([]byte(v))
-	if err != nil {
-		t.Fatal(err)
+	if gb, err := simplifiedchinese.GB18030.NewEncoder().Bytes([]byte(v)); err == nil { // a key is no text
+		m.forms["GB 18030"] = gb
 	}
-	m.forms["GB 18030"] = gb
 	return m
 }
 
@@ -93,6 +91,32 @@ func (m marker) in(b []byte) string {
 		}
 	}
 	return ""
+}
+
+// keyMarkers are the keys of the stage, as bytes and as text. The key store holds
+// them sealed; the book of those who made them holds them in clear.
+func keyMarkers(t *testing.T, s *Stage) (out []marker) {
+	t.Helper()
+	add := func(name, text string) {
+		m := newMarker(t, "key "+name, string(unhex(text)))
+		for form := range m.forms {
+			if form != "plain" && form != "hexadecimal" && !strings.HasPrefix(form, "base64") {
+				delete(m.forms, form) // of texts
+			}
+		}
+		m.forms["capital hexadecimal"] = []byte(strings.ToUpper(text))
+		out = append(out, m)
+	}
+	for name, text := range s.keys.Named {
+		add(name, text)
+	}
+	for bank, text := range s.keys.IMK {
+		add("imk of "+bank, text)
+	}
+	if len(out) < 10 {
+		t.Fatalf("the stage has %d keys; there were more", len(out))
+	}
+	return out
 }
 
 // random12 is a PIN of twelve random digits: nothing else looks like it.
@@ -110,19 +134,20 @@ func random12(t *testing.T) string {
 
 // TestCanary plays sessions with a PIN that exists once in the world, at debug
 // level, with a wrong PIN, a lost answer, a hub that is killed and a counter,
-// and then looks for PIN, account, ID number and name in every file and in every
-// byte that reached the page. The bank's own journal may hold the account.
+// and then looks for PIN, account, ID number, name, telephone number and keys in
+// every file and in every byte that reached the page. The bank's own journal may
+// hold the account, and the book of keys its keys.
 func TestCanary(t *testing.T) {
 	s := begin(t, func(c *Config) { c.LogLevel = "debug" })
 	heard := &tap{}
 	s.tap = heard
 	wrong := random12(t)
-	markers := []marker{newMarker(t, "the wrong PIN", wrong)}
+	markers := append(keyMarkers(t, s), newMarker(t, "the wrong PIN", wrong))
 	for _, bank := range []string{"ccb", "rcb"} { // a block of AES and one of 3DES
 		pin := random12(t)
 		c := deal(t, s, bank, func(c *Card) { c.PIN = pin })
 		markers = append(markers, newMarker(t, "PIN", pin), newMarker(t, "account", c.Person.PAN),
-			newMarker(t, "ID number", c.Person.IDNumber), newMarker(t, "name", c.Person.Name))
+			newMarker(t, "ID number", c.Person.IDNumber), newMarker(t, "name", c.Person.Name), newMarker(t, "telephone number", c.Person.Phone))
 		for _, fault := range []string{"wrong-pin", "reply-lost", "hub-killed-after-send", "none"} {
 			f, err := FindFault(fault)
 			if err != nil {
@@ -158,6 +183,9 @@ func TestCanary(t *testing.T) {
 	if len(heard.bytes()) < 10_000 {
 		t.Errorf("only %d bytes of the page were heard", len(heard.bytes()))
 	}
+	if book, err := os.ReadFile(s.path("keys.json")); err != nil || markers[0].in(book) == "" {
+		t.Errorf("the %s is not found where it is: %v", markers[0].what, err)
+	}
 	searched := search(t, s, markers) // while everything runs
 	s.Close()
 	search(t, s, markers)
@@ -185,10 +213,11 @@ func search(t *testing.T, s *Stage, markers []marker) (searched []string) {
 			return err
 		}
 		searched = append(searched, name)
+		b = bytes.TrimRight(b, "\x00") // log segments are made with their size
 		for _, m := range markers {
 			form := m.in(b)
-			bankOwn := strings.HasPrefix(name, "bank-") && m.what == "account"
-			if form != "" && !bankOwn {
+			own := strings.HasPrefix(name, "bank-") && m.what == "account" || name == "keys.json" && strings.HasPrefix(m.what, "key ")
+			if form != "" && !own {
 				t.Errorf("%s holds the %s (%s)", name, m.what, form)
 			}
 		}

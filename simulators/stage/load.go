@@ -171,7 +171,7 @@ func (s *Stage) assessYear(ctx context.Context, year string) error {
 	for _, ptype := range []string{"RESIDENT", "STUDENT"} {
 		q := dues("MED_RES", ptype, year, "year", year+"-12-31", "base")
 		q.Set("rates", strconv.Itoa(int(s.rates)))
-		o, err := s.Operator.Upload(ctx, "/v1/assess", q, bytes.NewReader(csv.Bytes()), func(int) {})
+		o, err := s.Operator.Upload(ctx, "/v1/assess", q, bytes.NewReader(csv.Bytes()), func(int, int) {})
 		if err != nil {
 			return err
 		}

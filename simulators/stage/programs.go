@@ -419,7 +419,7 @@ func (s *Stage) uploadFile(ctx context.Context, what, path, file string, q url.V
 		return fmt.Errorf("stage: %w", err)
 	}
 	defer func() { _ = f.Close() }()
-	o, err := s.Operator.Upload(ctx, path, q, f, func(n int) { s.cfg.Progress(what, n, s.cfg.Persons) })
+	o, err := s.Operator.Upload(ctx, path, q, f, func(checked, done int) { s.cfg.Progress(what, (checked+done)/2, s.cfg.Persons) })
 	if err != nil {
 		return err
 	}

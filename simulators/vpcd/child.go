@@ -80,7 +80,7 @@ type slot struct {
 }
 
 func (c *child) begin() error {
-	if err := loopbackUp(); err != nil {
+	if err := LoopbackUp(); err != nil {
 		return fmt.Errorf("vpcd: bring up loopback: %w", err)
 	}
 	if err := c.service.prepare(); err != nil {
@@ -239,8 +239,8 @@ func (c *child) send(m message) {
 	_, _ = c.conn.Write(append(b, '\n'))
 }
 
-// loopbackUp sets the interface lo up: a new network namespace has it down.
-func loopbackUp() error {
+// LoopbackUp sets the interface lo up: a new network namespace has it down.
+func LoopbackUp() error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err

@@ -1,0 +1,175 @@
+package newcomer
+
+import (
+	"strings"
+	"testing"
+)
+
+// step is one command of the pages and what is done with it here.
+type step struct {
+	typed string // as the pages have it; empty for what a page says in words
+	as    string // what is typed for it, if not the same: smaller, or into other folders
+	shows string // the first line of the block that shows what it prints
+	alone bool   // the block's lines stand alone in the output, in any order
+	log   string // the block shows this file, not the output
+	stays string // it runs until it is stopped, and has started when it prints this
+	stop  string // ends, as Ctrl-C does, what this step started
+	fails bool   // it ends with an error, as the page says
+	check func(t *testing.T, w *world, out string)
+}
+
+// scene is an order of steps in the copy of the tree.
+type scene struct {
+	name  string
+	steps []step
+}
+
+// Where a guide says a folder, a scene has one of its own.
+const (
+	toRoot   = "export D=var/root; mkdir -p $D/usr/bin $D/usr/lib/sysusers.d $D/etc/systemd/system; "
+	newLoad  = "bin/simulate load --path counter "
+	nodeSock = " --socket operator.sock"
+)
+
+// scenes are what a newcomer does, page by page.
+var scenes = []scene{
+	{"demo", []step{
+		{typed: "make build", check: built},
+		{typed: "make run", stays: "Ctrl-C ends everything", shows: "shebao demo: data in …/var/demo", check: demoPages},
+		{typed: "curl -s http://127.0.0.1:8711/ready", check: says(`^ready, applied [0-9]+, pending 0, banks map\[boc:up ccb:up icbc:up rcb:up\]`)},
+		{typed: "curl -s http://127.0.0.1:8711/metrics", check: says(`(?m)^shebao_bank_up\{bank="ccb"\} 1$`)},
+		{typed: "bin/shebaoctl health --socket var/demo/operator.sock", check: says(`"ccb": "up"`)},
+		{typed: "bin/simulate residents --persons 1000 --out var/residents", check: says(`1000 persons in var/residents`)},
+		{stop: "make run", check: allEnded},
+		{as: "true", log: "var/demo/log/settled.log", shows: `{"level":"info","pending":0,…,"message":"pending payments taken up"}`, alone: true},
+		{typed: "bin/shebaoctl verify --data var/demo/ledger", shows: "ledger      330110 (region 1)"},
+		{as: "cp -r var/demo/ledger copy-of-data"},
+		{typed: "bin/shebaoctl verify --data copy-of-data", check: says(`(?m)^ok +log, chain, state file and books agree$`)},
+		{typed: "make run", stays: "Ctrl-C ends everything", check: says("data of an earlier start was found and goes on, with 1000 residents")},
+		{stop: "make run", check: allEnded},
+		{typed: "make run FRESH=1", as: "make run FRESH=1 PERSONS=1001", stays: "Ctrl-C ends everything", check: says("1001 residents made")},
+		{stop: "make run FRESH=1", check: allEnded},
+		{typed: "make run FRESH=1 PERSONS=100000", as: "make run FRESH=1 PERSONS=2000", stays: "Ctrl-C ends everything", check: says("2000 residents made")},
+		{stop: "make run FRESH=1 PERSONS=100000", check: allEnded},
+	}},
+	{"play", []step{
+		{typed: "bin/simulate play", shows: "  card of ccb inserted, read and bound; the kiosk asks for the PIN (105 ms)"},
+		{typed: "bin/simulate play --list-faults", check: says(`(?m)^reply-lost `)},
+		{typed: "bin/simulate play --fault reply-lost", check: says(`(?m)^reply-lost: citizen saw pending, bank debited 0 fen, ledger paid 0 fen, dues OPEN`)},
+		{typed: "bin/simulate play --fault hub-killed-after-send --json", check: says(`(?m)^\{"outcome":"pending",.*"bank_debited_fen":0,"ledger_paid_fen":0,"due_state":"OPEN"`)},
+	}},
+	{"install", []step{
+		{typed: "install -m 755 bin/settled bin/terminald bin/shebaoctl /usr/bin/", as: toRoot + "install -m 755 bin/settled bin/terminald bin/shebaoctl $D/usr/bin/"},
+		{typed: "install -m 644 deploy/shebao.sysusers.conf /usr/lib/sysusers.d/shebao.conf && systemd-sysusers",
+			as: toRoot + "install -m 644 deploy/shebao.sysusers.conf $D/usr/lib/sysusers.d/shebao.conf"}, // this machine gets no users
+		{typed: "install -m 644 deploy/shebao-hsm.service deploy/shebao-settled.service /etc/systemd/system/",
+			as: toRoot + "install -m 644 deploy/shebao-hsm.service deploy/shebao-settled.service $D/etc/systemd/system/"},
+		{typed: "install -d /etc/shebao", as: toRoot + "install -d $D/etc/shebao"},
+		{typed: "install -m 644 deploy/hsm.example.yaml /etc/shebao/hsm.yaml", as: toRoot + "install -m 644 deploy/hsm.example.yaml $D/etc/shebao/hsm.yaml"},
+		{typed: "install -m 644 deploy/settled.example.yaml /etc/shebao/settled.yaml",
+			as: toRoot + "install -m 644 deploy/settled.example.yaml $D/etc/shebao/settled.yaml", check: unitsFindAll},
+	}},
+	{"bank", []step{
+		{typed: "bin/shebaoctl check-profile DIR", as: "bin/shebaoctl check-profile data/banks/ccb", check: says("is sound")},
+		{as: `cp -r data/banks/rcb var/mybank && sed -i 's/^  reply: 30s/  reply: 31s/' var/mybank/rules.yaml`},
+		{typed: "shebaoctl check-profile <folder>", as: "shebaoctl check-profile var/mybank", fails: true,
+			shows: "shebaoctl: profile: refused: rules.yaml:48: timers.reply: 31s and the margin of 15s are more than the 45s that a terminal waits"},
+	}},
+	{"node", []step{
+		{as: "true", check: nodeFiles},
+		{typed: "settled -hsm -config hsm.yaml -check-config", check: says("is sound")},
+		{typed: "settled -hsm -config hsm.yaml", stays: "hsm: serving"},
+		{typed: "settled -config settled.yaml -check-config", check: says("is sound")},
+		{typed: "settled -config settled.yaml -print-config", check: says("free_space_mib: 256")},
+		{typed: "settled -config settled.yaml", stays: "node serves", check: says("the ledger holds no bank profile")},
+		{typed: "bin/shebaoctl config put data/banks/ccb --kind bank-profile --name ccb --from 2026-01-01 --maker 101 --checker 102 --socket operator.sock", check: says(`"code": "OK"`)},
+		{typed: "bin/shebaoctl config put data/facts/ccb.txt --kind bank-facts --name ccb --from 2026-01-01 --maker 101 --checker 102 --socket operator.sock", check: says(`"code": "OK"`)},
+		{typed: "bin/shebaoctl config put data/rates/330110.yaml --kind rates --name 330110 --from 2026-01-01 --maker 101 --checker 102 --socket operator.sock", check: says(`"version": 1`)},
+		{stop: "settled -config settled.yaml", check: says("node ended")},
+		{typed: "settled -config settled.yaml", stays: "node serves", check: says("business date open")},
+		{typed: `bin/shebaoctl terminal put --number 17 --bank ccb --outlet "Example outlet" --cert terminal-17.pem --socket operator.sock`, check: says(`"code": "OK"`)},
+		{as: "cp var/residents/{persons,bases}.csv . && grep -e ^id_number -e ,ccb, var/residents/cards.csv >cards.csv"}, // the bank whose profile is there
+		{typed: "bin/shebaoctl import persons persons.csv --socket operator.sock", check: says(`"made": 1000`)},
+		{typed: "bin/shebaoctl import cards cards.csv --socket operator.sock", check: says(`"made": [1-9][0-9]+`)},
+		{as: "echo id_number,fund,person_type,grade_fen,base_fen,first_period,consent >enrolments.csv"},
+		{typed: "bin/shebaoctl import enrolments enrolments.csv --rates 1 --socket operator.sock", check: says(`"ok": true`)},
+		{typed: "bin/simulate residents --persons 1000 --register 10 --out practice", check: says("with 10 differences of each kind")},
+		{as: "cp practice/register.csv ."},
+		{typed: "bin/shebaoctl compare register register.csv --maker 101 --socket operator.sock", check: says(`"differ": 50`)},
+		{typed: "bin/shebaoctl compare apply comparison.proposal --checker 102 --socket operator.sock", check: says(`"made": 50`)},
+		{typed: "bin/shebaoctl check-rates FILE", as: "bin/shebaoctl check-rates data/rates/330110.yaml", check: says("are sound")},
+		{typed: "bin/shebaoctl assess bases.csv --fund PENSION_RES --person-type RESIDENT --period 2026 --kind year --due-day 2026-12-31 --rates 1 --use grade --socket operator.sock", check: says(`"refused": 0`)},
+		{typed: "bin/shebaoctl assess bases.csv --fund PENSION_RES --person-type RESIDENT --period 2026 --kind year --due-day 2026-12-31 --rates 1 --use grade",
+			as: "bin/shebaoctl assess bases.csv --fund PENSION_RES --person-type RESIDENT --period 2026 --kind year --due-day 2026-12-31 --rates 1 --use grade" + nodeSock, check: says(`"made": 0`)},
+		{typed: "bin/shebaoctl health --socket operator.sock", check: says(`"leader": true`)},
+		{typed: "terminald -config terminald.yaml -check-config", check: says("is sound")},
+		{stop: "settled -config settled.yaml", check: says("node ended")},
+		{stop: "settled -hsm -config hsm.yaml", check: allEnded},
+	}},
+	{"load", []step{
+		{typed: newLoad + "--links 64 --inflight 8 --seconds 10 --persons 200000", as: newLoad + "--links 4 --inflight 8 --seconds 1 --persons 2000 --rate 1000", check: figures},
+		{typed: newLoad + "--links 32 --seconds 60 --persons 50000 --kill 50", as: newLoad + "--links 4 --seconds 2 --persons 2000 --rate 1000 --kill 1", check: figures},
+		{typed: newLoad + "--seconds 15 --persons 300000 --null-ledger", as: newLoad + "--seconds 3 --persons 2000 --rate 1000 --null-ledger", check: figures},
+	}},
+}
+
+// untyped are commands of the pages that are not typed here, and why.
+var untyped = map[string]string{
+	"bin/simulate demo":                   "make run types it: demoPages sees it",
+	"make test":                           "runs this",
+	"make test-long":                      "an hour; its targets run as tests, with their seeds",
+	"make lint":                           "builds its tools; .ci/run types it",
+	"make e2e":                            "a part of what make test runs",
+	"make bench":                          "minutes on a quiet machine",
+	"go test ./yourpackage/...":           "no such package",
+	"go test -shuffle=SEED ./yourpackage": "no such package",
+	"go test -shuffle=SEED ./thatpackage": "no such package",
+	"go test ./terminal/kiosk":            "a part of what make test runs",
+	"terminald -config terminald.yaml":    "the demo starts terminald so, with a reader: allEnded sees it end",
+	"shebaoctl config put":                "without arguments, a name; the node scene types it with them",
+	"id -u shebao":                        "the user is made where the units are installed",
+	"export PATH=$PATH:/usr/local/go/bin": "where Go is",
+	"rm -rf /usr/local/go && tar -C /usr/local -xzf go1.26.*.tar.gz":   "installs Go, which runs this",
+	"go test -bench Put ./terminal/journal":                            "a figure of a quiet machine",
+	"go test -bench RoundTrip ./settlement/bankmsg":                    "a figure of a quiet machine",
+	"go test -run - -bench Persons ./cardauth/hsm":                     "a figure of a quiet machine",
+	"go test -run - -bench MAC ./cardauth/hsm":                         "a figure of a quiet machine",
+	"go test ./simulators/vpcd -run '^$' -bench APDU -benchtime 1000x": "a figure of a quiet machine",
+}
+
+// TestScenes types the steps, scene after scene: a later one uses the programs
+// and files of an earlier one.
+func TestScenes(t *testing.T) {
+	w := clone(t)
+	shown := map[string][]string{}
+	for _, p := range pages(t) {
+		_, blocks := read(p)
+		for _, b := range blocks {
+			// The same first line on two pages is the same block twice.
+			shown[b.lines[0]+" of "+p.Path] = b.lines
+		}
+	}
+	for _, sc := range scenes {
+		ok := t.Run(sc.name, func(t *testing.T) {
+			for _, s := range sc.steps {
+				out := w.do(t, s)
+				for key, lines := range shown {
+					if s.shows != "" && strings.HasPrefix(key, s.shows+" of ") {
+						if line := missing(lines, out, s.alone); line != "" {
+							t.Errorf("%s%s: no line like %q, which is shown%s; got\n%s", s.typed, s.log, line, strings.TrimPrefix(key, s.shows), out)
+						}
+					}
+				}
+				if s.check != nil {
+					s.check(t, w, out)
+				}
+				if t.Failed() {
+					return
+				}
+			}
+		})
+		if !ok {
+			return // the scenes after it lean on it
+		}
+	}
+}

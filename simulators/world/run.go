@@ -1,0 +1,192 @@
+package world
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"runtime"
+	"sync"
+
+	"github.com/shebao-pay/shebao/si"
+	"github.com/shebao-pay/shebao/si/ledgerapi"
+)
+
+// Cells counts what happened: each fault, and each fault by the state of the
+// payment that it met.
+type Cells struct {
+	Faults [faultEnd]uint64
+	Met    [faultEnd][ledgerapi.PayTombstone + 1]uint64
+}
+
+// wanted are the cells that a run must have filled: the states in which each
+// fault can meet a payment and has to.
+var wanted = func() (all [faultEnd][]ledgerapi.PayState) {
+	const (
+		none, reserved, reversing, posted = ledgerapi.PayNone, ledgerapi.PayReserved, ledgerapi.PayReversing, ledgerapi.PayPosted
+	)
+	set := func(states []ledgerapi.PayState, faults ...Fault) {
+		for _, f := range faults {
+			all[f] = states
+		}
+	}
+	set([]ledgerapi.PayState{reserved, reversing}, RequestLost, ReplyLost, ReplyLate, ReplyTwice, RequestTwice, Tampered, BadCode,
+		StrangeCode, Swapped, LinkCut, NoConnection, BankSilent, BankSlow, BankCrash, LogSlow, HubCrash, HubPause, ClockJump)
+	set([]ledgerapi.PayState{reserved}, BankForgets, BankDoubles, BankRefuses)
+	set([]ledgerapi.PayState{reserved, reversing, posted}, PauseOnCommit)
+	set([]ledgerapi.PayState{reversing}, BankBusy)
+	set([]ledgerapi.PayState{none, reserved, reversing}, HSMAway)
+	set([]ledgerapi.PayState{none, reserved, reversing, posted}, LogUnsent, LogUnknown, LogTwice, TerminalLoss, AskLost, AskTwice)
+	set([]ledgerapi.PayState{posted}, CardNo)
+	set([]ledgerapi.PayState{none}, SameDue)
+	set([]ledgerapi.PayState{none, reserved}, Impatience)
+	set([]ledgerapi.PayState{none, posted}, CounterRepeats, CounterReverses)
+	return all
+}()
+
+// Below lists the wanted cells that happened less than least times.
+func (c *Cells) Below(least uint64) (cells []string) {
+	for f := FaultNone + 1; f < faultEnd; f++ {
+		for _, s := range wanted[f] {
+			if c.Met[f][s] < least {
+				cells = append(cells, fmt.Sprintf("%s × %s: %d of %d", f, s, c.Met[f][s], least))
+			}
+		}
+	}
+	return cells
+}
+
+func (c *Cells) add(o *Cells) {
+	for f := range c.Faults {
+		c.Faults[f] += o.Faults[f]
+		for s := range c.Met[f] {
+			c.Met[f][s] += o.Met[f][s]
+		}
+	}
+}
+
+// Day is what came of one seed.
+type Day struct {
+	Seed       uint64
+	Plan       Plan
+	Hash       string
+	Asked      int // payments that somebody wished for
+	Posted     int
+	Voided     int
+	Reversals  int
+	Breaks     int // that the match found, each a bank's lie
+	Steps      uint64
+	Violations []Violation
+	Checks     map[string]uint64
+	Cells      Cells
+}
+
+// Options of one day.
+type Options struct {
+	Payments int
+	Plan     Plan // nil: the seed's own
+	// Explain is a payment whose tale Tell is given, line by line.
+	Explain si.PaymentID
+	Tell    func(line string)
+}
+
+// Play plays one seed's day.
+func Play(seed uint64, o Options) (Day, error) {
+	plan := o.Plan
+	if plan == nil {
+		plan = PlanOf(seed)
+	}
+	w, err := newWorld(seed, plan)
+	if err != nil {
+		return Day{}, err
+	}
+	w.explain, w.tell = o.Explain, o.Tell
+	w.safely(func() { w.live(o.Payments) })
+	return Day{Seed: seed, Plan: plan, Hash: w.hash(), Asked: w.asked, Posted: w.truth.posted, Voided: w.truth.voided,
+		Reversals: w.truth.reversals, Breaks: w.breaks, Steps: w.k.steps, Violations: w.found, Checks: w.checks, Cells: w.cells}, nil
+}
+
+// safely makes a violation of a panic: a core that panics has broken its first
+// promise.
+func (w *World) safely(live func()) {
+	defer func() {
+		if r := recover(); r != nil {
+			w.violate("panic", si.PaymentID{}, "%v", r)
+		}
+	}()
+	live()
+}
+
+// Sum is what came of many seeds.
+type Sum struct {
+	Seeds, Payments, Posted, Voided, Reversals, Breaks int
+	Hours                                              float64
+	Violations                                         []Violation
+	Checks                                             map[string]uint64
+	Cells                                              Cells
+	Hash                                               string // over the days' hashes in the order of seeds
+}
+
+// dayHours is how long one day is.
+const dayHours = float64(dayEnd) / float64(3600*1e9)
+
+// PlayAll plays the seeds from a to b, as many at once as there are processors,
+// and adds up. tell is called after each, in no order.
+func PlayAll(ctx context.Context, a, b uint64, payments int, plan Plan, tell func(done int)) (Sum, error) {
+	n := int(b - a + 1)
+	days := make([]Day, n)
+	errs := make([]error, n)
+	next := make(chan int)
+	var workers sync.WaitGroup
+	var mu sync.Mutex
+	done := 0
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for i := range next {
+				days[i], errs[i] = Play(a+uint64(i), Options{Payments: payments, Plan: plan})
+				mu.Lock()
+				done++
+				tell(done)
+				mu.Unlock()
+			}
+		})
+	}
+	var err error
+	for i := 0; i < n && err == nil; i++ {
+		select {
+		case next <- i:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+	close(next)
+	workers.Wait()
+	if err != nil {
+		return Sum{}, fmt.Errorf("world: %w", err)
+	}
+	return addUp(days, errs)
+}
+
+func addUp(days []Day, errs []error) (Sum, error) {
+	s := Sum{Seeds: len(days), Checks: map[string]uint64{}, Hours: dayHours * float64(len(days))}
+	h := sha256.New()
+	for i := range days {
+		if errs[i] != nil {
+			return s, errs[i]
+		}
+		d := &days[i]
+		s.Payments += d.Asked
+		s.Posted += d.Posted
+		s.Voided += d.Voided
+		s.Reversals += d.Reversals
+		s.Breaks += d.Breaks
+		s.Violations = append(s.Violations, d.Violations...)
+		for k, v := range d.Checks {
+			s.Checks[k] += v
+		}
+		s.Cells.add(&d.Cells)
+		_, _ = h.Write([]byte(d.Hash))
+	}
+	s.Hash = hex.EncodeToString(h.Sum(nil))
+	return s, nil
+}

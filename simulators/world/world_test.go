@@ -1,0 +1,119 @@
+package world
+
+import (
+	"context"
+	"encoding/json"
+	"reflect"
+	"runtime"
+	"testing"
+)
+
+// testPayments is how many payments a day has in the tests.
+const testPayments = 1000
+
+// TestDays plays days of several plans: nothing breaks, and the faults happen.
+// The run of every `make test` is the command's, over 500 seeds.
+func TestDays(t *testing.T) {
+	s, err := PlayAll(context.Background(), 1, 24, testPayments, nil, func(int) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range s.Violations {
+		t.Errorf("seed %d: %+v", v.Seed, v)
+	}
+	if below := s.Cells.Below(1); len(below) > 0 {
+		t.Errorf("these never happened: %q", below)
+	}
+	if s.Posted == 0 || s.Voided == 0 || s.Reversals == 0 || s.Breaks == 0 {
+		t.Errorf("%d posted, %d voided, %d reversals, %d breaks: a part of the world is dead", s.Posted, s.Voided, s.Reversals, s.Breaks)
+	}
+	for _, inv := range []string{"I1", "I2", "I3", "I4", "I5", "I6", "I7", "I10", "I12", "R7"} {
+		if s.Checks[inv] == 0 {
+			t.Errorf("%s was never checked", inv)
+		}
+	}
+}
+
+// TestSameSeedSameHash plays days twice, on one processor and on two.
+func TestSameSeedSameHash(t *testing.T) {
+	run := func(procs int) string {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
+		s, err := PlayAll(context.Background(), 1, 6, testPayments, nil, func(int) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Hash
+	}
+	one, two, again := run(1), run(2), run(2)
+	if one != two || two != again {
+		t.Errorf("the same seeds give %s, %s and %s", one, two, again)
+	}
+	d, err := Play(7, Options{Payments: testPayments})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e, err := Play(8, Options{Payments: testPayments}); err != nil || e.Hash == d.Hash {
+		t.Errorf("two seeds have one hash: %s, %v", e.Hash, err)
+	}
+}
+
+// TestCalm holds that a day without faults pays everything that was asked and
+// sends no reversal.
+func TestCalm(t *testing.T) {
+	d, err := Play(1, Options{Payments: testPayments, Plan: Plan{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(d.Violations) > 0 || d.Reversals > 0 || d.Breaks > 0 || d.Posted < d.Asked*9/10 {
+		t.Errorf("of %d asked %d were posted, %d reversals, %d breaks, %+v", d.Asked, d.Posted, d.Reversals, d.Breaks, d.Violations)
+	}
+}
+
+// TestPlanText reads back what it wrote, and refuses what is no plan.
+func TestPlanText(t *testing.T) {
+	p := PlanOf(1)
+	body, err := json.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back Plan
+	if err := json.Unmarshal(body, &back); err != nil || !reflect.DeepEqual(back, p) {
+		t.Errorf("%s reads back as %v, %v, want %v", body, back, err, p)
+	}
+	for _, bad := range []string{`{"x": 1}`, `{"none": 1}`, `{"link-cut": -1}`, `{"link-cut": 1000001}`, `[]`} {
+		if err := json.Unmarshal([]byte(bad), &back); err == nil {
+			t.Errorf("%s is taken for a plan", bad)
+		}
+	}
+}
+
+// FuzzPlan feeds a plan's file. What is taken is written back as the same plan.
+func FuzzPlan(f *testing.F) {
+	f.Add([]byte(`{"link-cut": 1000, "hub-crash": 5}`))
+	f.Add([]byte(`{}`))
+	f.Add([]byte(`{"x": -1}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var p, back Plan
+		if p.UnmarshalJSON(body) != nil {
+			return
+		}
+		again, err := json.Marshal(p)
+		if err != nil || json.Unmarshal(again, &back) != nil || !reflect.DeepEqual(p.faults(), back.faults()) {
+			t.Errorf("%q is taken for %v and written as %s, %v", body, p, again, err)
+		}
+	})
+}
+
+// TestShrink leaves only the faults that matter.
+func TestShrink(t *testing.T) {
+	// A world in which the deadline of an invariant cannot be met: a bank that
+	// lies is the only thing that can make a break.
+	d, err := Play(3, Options{Payments: testPayments, Plan: Plan{BankForgets: 50_000, ReplyTwice: 10_000}})
+	if err != nil || d.Breaks == 0 {
+		t.Fatalf("no break with a bank that forgets: %+v, %v", d.Breaks, err)
+	}
+	small, err := Shrink(3, testPayments, Plan{BankForgets: 50_000, ReplyTwice: 10_000}, "none such")
+	if err != nil || len(small) != 2 {
+		t.Errorf("Shrink without a violation gives %v, %v, want the whole plan", small, err)
+	}
+}
