@@ -16,7 +16,7 @@ type Witness struct {
 	// Keys made the signatures of the day heads: every sealed date but the last
 	// must bear one by one of them. Empty checks no signature.
 	Keys []ed25519.PublicKey
-	// Heads are heads that banks or vouchers bear: the hash of the day head of a
+	// Heads are heads that banks have been sent: the hash of the day head of a
 	// date. They show a log that was cut or written anew even without a key.
 	Heads map[si.BusinessDate][32]byte
 }

@@ -36,7 +36,7 @@ from the first record into an empty machine, and holds the chain of hashes, the
 heads of the sealed days, each row of the state file and the invariants of the
 books against that replay. With --key it also checks the signatures of the day
 heads: each sealed day but the last must bear one by a key given. With --head it
-holds the head of a day against the hash that a bank or a voucher bears. It changes nothing in DIR; it builds a second state file in the system's folder for
+holds the head of a day against the hash that a bank was sent. It changes nothing in DIR; it builds a second state file in the system's folder for
 temporary files (TMPDIR), about as large as DIR's. It exits with 1 when it finds
 a problem.`,
 		Args: cobra.NoArgs,

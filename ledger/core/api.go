@@ -84,7 +84,7 @@ const (
 	CodeClearing = 1191_00 // 待清算, ours: per bank and bank date
 	CodePrepaid  = 2001_01 // 暂收款, prepaid
 	CodeSuspense = 2001_02 // 暂收款, other: receipts that nobody could name yet
-	CodeRefunds  = 2001_90 // 应退款, ours
+	CodeRefunds  = 2001_90 // 应退费, ours
 	CodeEmployer = 4001_01 // 保险费收入, employer
 	CodePerson   = 4001_02 // 保险费收入, individual payer
 	CodeInterest = 4003_00 // 利息收入

@@ -132,7 +132,7 @@ func (m *Machine) leaf(index uint64, batch, results [32]byte) {
 	m.tree.Add(chain.Leaf(index, batch, results))
 }
 
-// closeDay writes the trial balance of every date that a seal freezes, and the
+// closeDay writes the trial balance of every date that a seal closes, and the
 // head of the last one. It is called before the date counts as sealed.
 func (m *Machine) closeDay(date si.BusinessDate) {
 	h := DayHead{Region: m.cfg.Region, Area: m.cfg.Area, Date: date, Prev: m.sealed, First: m.treeFrom, Last: m.applied,
