@@ -30,8 +30,13 @@ type Report struct {
 	Checkpoint uint64
 	// Torn tells that the log ends in a write that was never acknowledged; that
 	// is no problem, the next start cuts it.
-	Torn     bool
-	Problems []string
+	Torn bool
+	// Sealed is how many dates are sealed, LastSealed the last of them, and
+	// Signed how many have a signature that a given key made.
+	Sealed     int
+	LastSealed si.BusinessDate
+	Signed     int
+	Problems   []string
 }
 
 // OK tells that nothing is wrong.
@@ -52,17 +57,30 @@ const maxDiffers = 10
 // machine, each row of the state file against the rows of that replay, a start
 // from the state file against the replay, and the invariants of the books.
 //
+// It also computes the Merkle root of each sealed date from the log alone and
+// holds it and the chain heads against the date's head. What only someone outside
+// can know is asked of a [Witness].
+//
 // What does not hold is listed in the report; an error means that the check
 // itself could not be made. The directory is not changed; a second state file is
 // built in the system's folder for temporary files. progress, if not nil, is
 // told how far the check is.
 func Verify(dir string, progress func(done, total int64)) (Report, error) {
-	return VerifyAnd(dir, progress, func(*core.Machine) {})
+	return verify(dir, Witness{}, progress, func(*core.Machine) {})
 }
 
 // VerifyAnd is Verify that then lets look ask the machine to which the replay
 // came, when it came to the log's end.
 func VerifyAnd(dir string, progress func(done, total int64), look func(m *core.Machine)) (Report, error) {
+	return verify(dir, Witness{}, progress, look)
+}
+
+// VerifyBy is Verify with the word of a witness.
+func VerifyBy(dir string, w Witness, progress func(done, total int64)) (Report, error) {
+	return verify(dir, w, progress, func(*core.Machine) {})
+}
+
+func verify(dir string, w Witness, progress func(done, total int64), look func(m *core.Machine)) (Report, error) {
 	var r Report
 	if _, err := os.Stat(filepath.Join(dir, logDir)); err != nil {
 		return r, fmt.Errorf("ledger: no ledger in %s: %w", dir, err)
@@ -75,7 +93,7 @@ func VerifyAnd(dir string, progress func(done, total int64), look func(m *core.M
 	if err != nil {
 		return r, errors.Join(fmt.Errorf("ledger: %w", err), lock.Close())
 	}
-	v := verifier{r: &r, log: filepath.Join(dir, logDir), progress: progress, look: look}
+	v := verifier{r: &r, log: filepath.Join(dir, logDir), progress: progress, look: look, seals: sealCheck{r: &r, witness: w}}
 	err = v.run(filepath.Join(dir, stateName), filepath.Join(tmp, stateName))
 	return r, errors.Join(err, os.RemoveAll(tmp), lock.Close())
 }
@@ -96,6 +114,7 @@ type verifier struct {
 	met     bool // the replay came by the state file's position
 	sums    sums
 	heads   map[uint64][32]byte // chain heads that the archive's manifest names, by entry
+	seals   sealCheck
 }
 
 func (v *verifier) run(state, scratch string) error {
@@ -165,6 +184,7 @@ func (v *verifier) replay() bool {
 		r.problem("invariant: %v", err)
 	}
 	balance(r, v.machine)
+	v.seals.end(v.machine)
 	return err == nil
 }
 
@@ -177,7 +197,7 @@ func (v *verifier) apply(e replog.Entry) error {
 		return nil
 	}
 	var err error
-	before := v.machine.Applied()
+	before, was := v.machine.Applied(), v.machine.Head()
 	if v.results, err = v.machine.ApplyBatch(e.Index, e.Data, v.results[:0]); err != nil {
 		v.r.problem("entry %d cannot be applied: %v", e.Index, err)
 		return errStop
@@ -187,6 +207,7 @@ func (v *verifier) apply(e replog.Entry) error {
 		v.r.problem("the chain head at entry %d is %x in the log and %x in the archive's manifest", e.Index, v.machine.Head(), head)
 	}
 	count(v.r, e.Data, v.results)
+	v.seals.batch(v.machine, was, e.Index, e.Data, v.results)
 	v.records += len(v.results)
 	if e.Index == v.at.Index {
 		v.met = true

@@ -91,6 +91,42 @@ func TestVerifyJSON(t *testing.T) {
 	}
 }
 
+// TestVerifyWitness gives keys and heads from outside.
+func TestVerifyWitness(t *testing.T) {
+	dir := dataDir(t)
+	key := filepath.Join(t.TempDir(), "day.pem")
+	verify := func(args ...string) (string, error) {
+		var out bytes.Buffer
+		err := run(context.Background(), append([]string{"verify", "--data", dir}, args...), &out, io.Discard)
+		return out.String(), err
+	}
+	// The public key of RFC 8032, section 7.1, test 1, as openssl writes it.
+	const pem = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n"
+	if err := os.WriteFile(key, []byte(pem), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := verify("--key", key); err != nil || !strings.Contains(out, "agree") {
+		t.Errorf("verify --key of a ledger without a sealed day = %v:\n%s", err, out)
+	}
+	hash := strings.Repeat("ab", 32)
+	if out, err := verify("--head", "20261120:"+hash); !errors.Is(err, errNotOK) || !strings.Contains(out, "does not seal that date") {
+		t.Errorf("verify --head of a day that is not there = %v:\n%s", err, out)
+	}
+	for _, bad := range []string{"20261120", "20261120:ab", "20261320:" + hash, ":" + hash} {
+		if _, err := verify("--head", bad); err == nil || errors.Is(err, errNotOK) {
+			t.Errorf("verify --head %q = %v, want it refused", bad, err)
+		}
+	}
+	for _, bad := range []string{"", "no key", pem + pem, "-----BEGIN PUBLIC KEY-----\nMCow\n-----END PUBLIC KEY-----\n"} {
+		if err := os.WriteFile(key, []byte(bad), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := verify("--key", key); err == nil || errors.Is(err, errNotOK) {
+			t.Errorf("verify with the key file %q = %v, want it refused", bad, err)
+		}
+	}
+}
+
 func TestVerifyWithoutLedger(t *testing.T) {
 	if err := run(context.Background(), []string{"verify", "--data", t.TempDir()}, io.Discard, io.Discard); err == nil {
 		t.Error("verify of an empty directory succeeded")

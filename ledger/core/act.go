@@ -94,7 +94,7 @@ func (m *Machine) do(a *act, do ledgerapi.Body, out *ledgerapi.Result) {
 	case *ledgerapi.CancelBooking:
 		m.applyCancelBooking(c, out)
 	default:
-		out.Code = ledgerapi.Malformed
+		m.doMoney(a, do, out)
 	}
 }
 
@@ -176,6 +176,7 @@ func (m *Machine) applyApprove(h *ledgerapi.Header, c *ledgerapi.Approve, out *l
 		out.Code = ledgerapi.SamePerson
 		return
 	case c.Verdict == ledgerapi.VerdictNo:
+		m.rejected(p, h.Actor, c.Note)
 		m.decide(p, proposalRejected, h.Actor)
 		out.Code = ledgerapi.OK
 		return

@@ -20,7 +20,8 @@ type Config struct {
 
 // Past reads rows that Changes has brought to durable storage. Apply asks it
 // for ids and dues of sealed dates, so a row must be found from the moment
-// Release is called, and rows are never altered afterwards. Values need to be
+// Release is called, and rows are never altered afterwards but in BucketDueOld,
+// by a later checkpoint. Values need to be
 // valid only until the next call.
 type Past interface {
 	// Get gives the value of a key.
@@ -72,19 +73,32 @@ const (
 	PartIndiv      // 个人账户
 )
 
-// Account codes of the books.
+// Account codes of the books; docs/spec/books.md says what is booked on each.
+// The code of the fund balance is another in each book: 3001.01 to 3005.
 const (
+	CodeDeposit  = 1002_00 // 收入户存款: per bank
+	CodeSpending = 1003_00 // 支出户存款
+	CodeFiscal   = 1004_00 // 财政专户存款
+	CodeTreasury = 1005_00 // 国库存款
+	CodeAdvance  = 1101_00 // 暂付款
 	CodeClearing = 1191_00 // 待清算, ours: per bank and bank date
+	CodePrepaid  = 2001_01 // 暂收款, prepaid
+	CodeSuspense = 2001_02 // 暂收款, other: receipts that nobody could name yet
+	CodeRefunds  = 2001_90 // 应退费, ours
 	CodeEmployer = 4001_01 // 保险费收入, employer
 	CodePerson   = 4001_02 // 保险费收入, individual payer
+	CodeInterest = 4003_00 // 利息收入
+	CodeTransfer = 4005_00 // 转移收入
+	CodeSubsidy  = 4006_00 // 上级补助收入
 	CodeLate     = 4090_00 // 滞纳金收入, ours
+	CodeBenefits = 5001_00 // 待遇支出: booked by other systems
 )
 
 // Balance is one account of a book with its four columns.
 type Balance struct {
 	Fund      si.Fund
-	Code      uint32 // Code… constants: four digits and two of the sub-account
-	Bank      si.Bank
+	Code      uint32          // Code… constants: four digits and two of the sub-account
+	Bank      si.Bank         // CodeDeposit and CodeClearing only
 	Date      si.BusinessDate // CodeClearing only
 	Part      Part
 	PostedDr  si.Fen

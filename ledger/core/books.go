@@ -28,28 +28,31 @@ func (c *columns) add(dr, cr si.Fen, pend bool) {
 // 4001.02 pooled and individual, Cr 4090. sign -1 is the red entry. A posted
 // entry also moves the individual accounts and the day's totals.
 func (m *Machine) entry(p *pay, d *day, sign si.Fen, pend bool) {
-	d.changed = true
+	d.meet(m.journal)
 	var sum si.Fen
 	var seen [funds]bool
 	for _, c := range m.chosen {
 		u := m.dues.at(c.slot)
-		f, b := u.fund, &m.books[u.fund]
+		f, x, b := u.fund, &d.funds[u.fund], &m.books[u.fund].acc
 		whole := u.amount + c.late
 		sum += whole
-		d.clearing[f].add(sign*whole, 0, pend)
-		b.clearing.add(sign*whole, 0, pend)
-		b.indiv.add(0, sign*u.individual, pend)
-		b.pool.add(0, sign*(u.amount-u.individual), pend)
-		b.late.add(0, sign*c.late, pend)
+		x.clearing.add(sign*whole, 0, pend)
+		b[accClearing].add(sign*whole, 0, pend)
+		b[accIndiv].add(0, sign*u.individual, pend)
+		b[accPool].add(0, sign*(u.amount-u.individual), pend)
+		b[accLate].add(0, sign*c.late, pend)
 		if pend {
 			continue
 		}
+		x.indiv += sign * u.individual
+		x.pool += sign * (u.amount - u.individual)
+		x.late += sign * c.late
 		if u.individual != 0 && !(planted.On(planted.IndividualForgotten) && sign < 0) {
 			m.addIndividual(u, sign*u.individual)
 		}
-		s := &d.payments[f]
+		s := &x.payments
 		if sign < 0 {
-			s = &d.reversals[f]
+			s = &x.reversals
 		}
 		if !seen[f] {
 			seen[f] = true
@@ -63,9 +66,9 @@ func (m *Machine) entry(p *pay, d *day, sign si.Fen, pend bool) {
 	if pend {
 		return
 	}
-	s := &d.payments[0]
+	s := &d.funds[0].payments
 	if sign < 0 {
-		s = &d.reversals[0]
+		s = &d.funds[0].reversals
 	}
 	s.Count++
 	s.Amount += sum

@@ -7,32 +7,43 @@ type Bucket uint8
 // The buckets. Those up to LastLive hold the live state and are what Restore
 // reads, in this order; the others hold history and are read through Past.
 const (
-	BucketMeta       Bucket = iota + 1 // counters, applied index, chain head
-	BucketConfig                       // versions of business data
-	BucketTerminal                     // terminals
-	BucketWindow                       // a bank's window and sequences
-	BucketSequence                     // STAN and receipt sequences
-	BucketAccount                      // books: balances and totals
-	BucketPerson                       // persons
-	BucketCard                         // cards
-	BucketPay                          // payments of unsealed dates
-	BucketDue                          // blocks of 256 dues by id
-	BucketNotice                       // payment notices
-	BucketAck                          // ids of commands that are no payment
-	BucketIndividual                   // individual accounts by year
-	BucketProxy                        // who may act for whom
-	BucketCover                        // spells of cover
-	BucketCoverMove                    // what changed in them
-	BucketArrival                      // what other regions certified
-	BucketCoverCert                    // what we certified to other regions
-	BucketMandate                      // standing leave to debit
-	BucketBinding                      // mobile numbers
-	BucketCertified                    // life certifications
-	BucketStatement                    // statements issued
-	BucketCase                         // cases
-	BucketCaseStep                     // their steps
-	BucketBooking                      // appointments
-	BucketProposal                     // acts of two persons
+	BucketMeta          Bucket = iota + 1 // counters, applied index, chain head
+	BucketConfig                          // versions of business data
+	BucketTerminal                        // terminals
+	BucketWindow                          // a bank's window and sequences
+	BucketSequence                        // STAN and receipt sequences
+	BucketAccount                         // books: balances and totals
+	BucketPerson                          // persons
+	BucketCard                            // cards
+	BucketPay                             // payments of unsealed dates
+	BucketDue                             // blocks of 256 dues by id
+	BucketNotice                          // payment notices
+	BucketAck                             // ids of commands that are no payment
+	BucketIndividual                      // individual accounts by year
+	BucketProxy                           // who may act for whom
+	BucketCover                           // spells of cover
+	BucketCoverMove                       // what changed in them
+	BucketArrival                         // what other regions certified
+	BucketCoverCert                       // what we certified to other regions
+	BucketMandate                         // standing leave to debit
+	BucketBinding                         // mobile numbers
+	BucketCertified                       // life certifications
+	BucketStatement                       // statements issued
+	BucketCase                            // cases
+	BucketCaseStep                        // their steps
+	BucketBooking                         // appointments
+	BucketProposal                        // acts of two persons
+	BucketStatementLine                   // lines of account statements that are booked
+	BucketSuspense                        // receipts that nobody could name yet
+	BucketRefund                          // refunds
+	BucketUndone                          // payments taken back by CorrectUnpaid
+	BucketBreak                           // breaks
+	BucketFile                            // bank files
+	BucketRun                             // auto-debit runs
+	BucketRunLine                         // lines of runs
+	BucketDayHead                         // sealed dates
+	BucketAnchor                          // heads of audit logs
+	BucketUser                            // users of console and tools
 
 	BucketJournal   // what happened, by journal number: never deleted
 	BucketPayOld    // payments of sealed dates, by id
@@ -41,16 +52,17 @@ const (
 	BucketDueOld    // person, due id → due that left memory
 	BucketDueOwner  // due id → person
 	BucketAckOld    // command ids of sealed dates
+	BucketClosing   // trial balance of each sealed date
 	bucketEnd
 
-	LastLive = BucketProposal
+	LastLive = BucketUser
 )
 
 var bucketNames = [...]string{"", "meta", "config", "terminal", "window", "seq", "acct", "person", "card",
 	"pay", "due", "notice", "ack", "indiv", "proxy",
 	"cover", "cover_move", "arrival", "cover_cert", "mandate", "binding", "certified", "statement", "case", "case_step",
-	"booking", "proposal", "jrnl", "pay_old", "pay_person", "receipt", "due_old",
-	"due_owner", "ack_old"}
+	"booking", "proposal", "stmt", "suspense", "refund", "undone", "break", "file", "run", "run_line", "head", "anchor", "user",
+	"jrnl", "pay_old", "pay_person", "receipt", "due_old", "due_owner", "ack_old", "day"}
 
 // String is the bucket's name in the file.
 func (b Bucket) String() string {

@@ -10,30 +10,26 @@ import (
 // checkBatch asserts after every batch what costs no walk: each book's sums.
 func (m *Machine) checkBatch() {
 	for f := 1; f < funds; f++ {
-		b := &m.books[f]
-		c := &b.clearing
-		if c.postedDr-c.postedCr+net(b).postedDr-net(b).postedCr != 0 {
+		var posted, pending si.Fen
+		b := &m.books[f].acc
+		for i := range b {
+			posted += b[i].postedDr - b[i].postedCr
+			pending += b[i].pendingDr - b[i].pendingCr
+		}
+		if posted != 0 {
 			m.fail("posted debits and credits of %s differ", si.Fund(f))
 		}
-		if c.pendingDr-c.pendingCr+net(b).pendingDr-net(b).pendingCr != 0 {
+		if pending != 0 {
 			m.fail("pending debits and credits of %s differ", si.Fund(f))
 		}
-		if m.indivSum[f] != b.indiv.postedCr-b.indiv.postedDr {
-			m.fail("individual accounts of %s hold %d fen, the income is %d", si.Fund(f), m.indivSum[f], b.indiv.postedCr)
+		if held := b[accIndiv].credit() + b[accFundIndiv].credit(); m.indivSum[f] != held {
+			m.fail("individual accounts of %s hold %d fen, the books %d", si.Fund(f), m.indivSum[f], held)
 		}
 	}
 }
 
-// net adds up a book's accounts other than clearing.
-func net(b *book) (c columns) {
-	for _, a := range [...]*columns{&b.employer, &b.pool, &b.indiv, &b.late} {
-		c.postedDr += a.postedDr
-		c.postedCr += a.postedCr
-		c.pendingDr += a.pendingDr
-		c.pendingCr += a.pendingCr
-	}
-	return c
-}
+// credit is the posted balance of an account that stands on the credit side.
+func (c *columns) credit() si.Fen { return c.postedCr - c.postedDr }
 
 // Check walks the whole live state and returns the first broken invariant.
 func (m *Machine) Check() error {
@@ -50,6 +46,9 @@ func (m *Machine) Check() error {
 		return fmt.Errorf("%w: %w", ErrInvariant, err)
 	}
 	if err := m.checkRecords(); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvariant, err)
+	}
+	if err := m.checkMoney(); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvariant, err)
 	}
 	return nil
@@ -127,7 +126,7 @@ func (m *Machine) lists(p *pay, id si.DueID) bool {
 
 func (m *Machine) checkPays() error {
 	n, live, traces := 0, 0, 0
-	receipts := map[si.ReceiptNo]bool{}
+	receipts, refunded := map[si.ReceiptNo]bool{}, m.refunded()
 	for slot := uint32(1); slot <= m.pays.used; slot++ {
 		p := m.pays.at(slot)
 		if p.state == 0 {
@@ -157,7 +156,7 @@ func (m *Machine) checkPays() error {
 		if want := wantDue(p); want != 0 {
 			for i := range int(p.n) {
 				id, _ := m.item(p, i)
-				if s := m.dueByID.get(id); s == 0 || m.dues.at(s).state != want || m.dues.at(s).pay != slot {
+				if s := m.dueByID.get(id); (s == 0 || m.dues.at(s).state != want || m.dues.at(s).pay != slot) && !refunded[paidDue{p.id, id}] {
 					return fmt.Errorf("payment %s is %s, its due %d is not %s by it", p.id, p.state, id, want)
 				}
 			}
@@ -180,61 +179,77 @@ func (m *Machine) checkPays() error {
 	return nil
 }
 
+func (c *columns) merge(o *columns) {
+	c.postedDr += o.postedDr
+	c.postedCr += o.postedCr
+	c.pendingDr += o.pendingDr
+	c.pendingCr += o.pendingCr
+}
+
 // checkBooks computes the pending columns anew from the live payments, and the
 // sums of clearing from its accounts.
 func (m *Machine) checkBooks() error {
-	type account struct {
+	type clearingKey struct {
 		bank si.Bank
 		date si.BusinessDate
 		fund si.Fund
 	}
-	clearing := map[account]si.Fen{}
+	clearing := map[clearingKey]si.Fen{}
 	var want [funds]book
 	for _, slot := range m.live {
 		p := m.pays.at(slot)
 		for i := range int(p.n) {
 			id, late := m.item(p, i)
 			d := m.dues.at(m.dueByID.get(id))
-			clearing[account{p.bank, m.pendingDate(p), d.fund}] += d.amount + late
-			b := &want[d.fund]
-			b.indiv.pendingCr += d.individual
-			b.pool.pendingCr += d.amount - d.individual
-			b.late.pendingCr += late
+			clearing[clearingKey{p.bank, m.pendingDate(p), d.fund}] += d.amount + late
+			b := &want[d.fund].acc
+			b[accIndiv].pendingCr += d.individual
+			b[accPool].pendingCr += d.amount - d.individual
+			b[accLate].pendingCr += late
 		}
 	}
-	var sum [funds]columns
+	var sum, deposit [funds]columns
 	for i := range m.banks {
 		last := si.BusinessDate(0)
+		for f := range deposit {
+			deposit[f].merge(&m.banks[i].deposit[f])
+		}
 		for _, d := range m.banks[i].days {
 			if d.date <= last {
 				return fmt.Errorf("the dates of bank %d are out of order", i)
 			}
 			last = d.date
 			for f := 1; f < funds; f++ {
-				c := &d.clearing[f]
-				if c.pendingDr != clearing[account{si.Bank(i), d.date, si.Fund(f)}] || c.pendingCr != 0 {
+				x := &d.funds[f]
+				c := &x.clearing
+				if c.pendingDr != clearing[clearingKey{si.Bank(i), d.date, si.Fund(f)}] || c.pendingCr != 0 {
 					return fmt.Errorf("1191 of %s, bank %d, %s has %d fen pending, its payments %d", si.Fund(f), i, d.date,
-						c.pendingDr, clearing[account{si.Bank(i), d.date, si.Fund(f)}])
+						c.pendingDr, clearing[clearingKey{si.Bank(i), d.date, si.Fund(f)}])
 				}
-				if c.postedDr != d.payments[f].Amount-d.reversals[f].Amount {
-					return fmt.Errorf("1191 of %s, bank %d, %s has %d fen, the day's totals say %d", si.Fund(f), i, d.date,
-						c.postedDr, d.payments[f].Amount-d.reversals[f].Amount)
+				paid := x.payments.Amount - x.reversals.Amount
+				if paid != x.pool+x.indiv+x.late {
+					return fmt.Errorf("%s, bank %d, %s took %d fen and has an income of %d", si.Fund(f), i, d.date,
+						paid, x.pool+x.indiv+x.late)
 				}
-				sum[f].postedDr += c.postedDr
-				sum[f].postedCr += c.postedCr
-				sum[f].pendingDr += c.pendingDr
-				sum[f].pendingCr += c.pendingCr
+				if want := paid + x.batch + x.suspense - x.corrected; c.postedDr != want || c.postedCr != x.credited {
+					return fmt.Errorf("1191 of %s, bank %d, %s has %d − %d fen, the day's totals say %d − %d", si.Fund(f), i, d.date,
+						c.postedDr, c.postedCr, want, x.credited)
+				}
+				sum[f].merge(c)
 			}
 		}
 	}
 	for f := 1; f < funds; f++ {
-		b := &m.books[f]
-		if sum[f] != b.clearing {
-			return fmt.Errorf("1191 of %s: the accounts come to %+v, their sum is %+v", si.Fund(f), sum[f], b.clearing)
+		b := &m.books[f].acc
+		if sum[f] != b[accClearing] || deposit[f] != b[accDeposit] {
+			return fmt.Errorf("1191 and 1002 of %s: the accounts come to %+v and %+v, their sums are %+v and %+v", si.Fund(f),
+				sum[f], deposit[f], b[accClearing], b[accDeposit])
 		}
-		if b.indiv.pendingCr != want[f].indiv.pendingCr || b.pool.pendingCr != want[f].pool.pendingCr ||
-			b.late.pendingCr != want[f].late.pendingCr {
-			return fmt.Errorf("pending income of %s is not that of its payments", si.Fund(f))
+		for a := range accounts {
+			if a != accClearing && (b[a].pendingDr != 0 || b[a].pendingCr != want[f].acc[a].pendingCr) {
+				return fmt.Errorf("%d of %s has %d fen pending, its payments %d", codeOf(si.Fund(f), a), si.Fund(f),
+					b[a].pendingCr, want[f].acc[a].pendingCr)
+			}
 		}
 	}
 	total := [funds]si.Fen{}

@@ -32,6 +32,17 @@ const (
 	classCaseStep
 	classBooking
 	classProposal
+	classStatementLine
+	classSuspense
+	classRefund
+	classUndone
+	classBreak
+	classFile
+	classRun
+	classRunLine
+	classDayHead
+	classAnchor
+	classUser
 	classes
 )
 
@@ -91,9 +102,7 @@ func (m *Machine) encodeRow(k class, i uint32, to *rowBuf) {
 	case classIndividual:
 		x := m.indivs.at(i)
 		b, key, v = BucketIndividual, indivKeyRow(key, x.key), individualValue(v, x)
-	case classProxy, classProposal, classes: // on a shelf
-	case classCover, classCoverMove, classArrival, classCoverCert, classMandate, classBinding, classCertified,
-		classStatement, classCase, classCaseStep, classBooking: // too
+	default: // on a shelf
 	}
 	m.key = key
 	if v != nil {
@@ -106,12 +115,14 @@ func (m *Machine) encodeRow(k class, i uint32, to *rowBuf) {
 // them change between two.
 func (m *Machine) smallRows(to *rowBuf, everyDay bool) {
 	to.add(BucketMeta, []byte("ledger"), m.metaValue(nil))
+	to.add(BucketMeta, []byte("tree"), m.tree.Append(le.AppendUint64(nil, m.treeFrom)))
 	for i := range m.banks {
 		b := &m.banks[i]
 		if b.open != 0 {
 			v := le.AppendUint16(nil, uint16(b.open))
 			v = le.AppendUint16(v, uint16(b.prev))
 			to.add(BucketWindow, []byte{byte(i)}, le.AppendUint32(v, b.rrn))
+			to.add(BucketAccount, []byte{3, byte(i)}, depositValue(nil, b))
 		}
 		for _, d := range b.days {
 			if everyDay || d.changed {
@@ -121,6 +132,9 @@ func (m *Machine) smallRows(to *rowBuf, everyDay bool) {
 	}
 	for f := 1; f < funds; f++ {
 		to.add(BucketAccount, []byte{0, byte(f)}, bookValue(nil, &m.books[f]))
+	}
+	for _, x := range m.dates {
+		to.add(BucketAccount, be16([]byte{2}, uint16(x.date)), dateBookValue(nil, x))
 	}
 	for _, a := range m.acquirers {
 		to.add(BucketSequence, append([]byte{0, byte(a.bank)}, a.de41[:]...), le.AppendUint32(nil, a.stan))
@@ -338,9 +352,10 @@ func (m *Machine) Digest() [32]byte {
 
 // rowBuf holds encoded rows in large pieces.
 type rowBuf struct {
-	chunks [][]byte
-	refs   []rowRef
-	size   int
+	chunks  [][]byte
+	refs    []rowRef
+	journal []journalRef // those of BucketJournal, ascending; sort leaves them alone
+	size    int
 }
 
 type rowRef struct {
@@ -350,6 +365,9 @@ type rowRef struct {
 	key    uint16 // length
 	bucket Bucket
 }
+
+// journalRef is where a row of BucketJournal stands: its key, then n bytes.
+type journalRef struct{ chunk, at, n uint32 }
 
 const (
 	noValue      = 1<<32 - 1

@@ -174,8 +174,8 @@ func (m *Machine) leviesOf(t *assess.Table, c *ledgerapi.Assess, it ledgerapi.As
 }
 
 // levy makes the due of one payer, unless it is there. A due of another figure
-// is replaced while no money is under way; what is held or paid stays, and the
-// rest becomes a supplement.
+// is replaced while no money is under way; what is held, paid or paid back stays,
+// and the rest becomes a supplement.
 func (m *Machine) levy(c *ledgerapi.Assess, who si.PersonNo, l levy) (made uint32) {
 	fixed, open := m.owed(who, c.Fund, c.Period, l.payer)
 	if fixed.Total+open.Total == l.share.Total && fixed.Individual+open.Individual == l.share.Individual {

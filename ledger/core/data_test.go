@@ -444,9 +444,10 @@ func TestSequencesEnd(t *testing.T) {
 	if got := r.do(r.reserve(2)); got.Code != ledgerapi.SeqExhausted {
 		t.Errorf("Reserve beyond the last RRN = %s, want SEQ_EXHAUSTED", got.Code)
 	}
-	batch := r.reserve(2)
-	batch.Channel = si.ChannelBatch
-	if got := r.must(batch); got.STAN != 0 || got.RRN != ([12]byte{}) || len(r.m.Pending(0)) != 1 {
+	refs, total := r.refs(2)
+	run := r.must(r.act(&ledgerapi.RunOpen{Bank: testBank, Date: firstDay})).No
+	line := &ledgerapi.RunLine{Run: ledgerapi.RunNo(run), Line: 1, Mandate: 1, Dues: refs, Total: total}
+	if got := r.must(r.act(line)); got.STAN != 0 || got.RRN != ([12]byte{}) || len(r.m.Pending(0)) != 1 {
 		t.Errorf("a batch line got STAN %d, RRN %s", got.STAN, got.RRN)
 	}
 }
@@ -512,10 +513,10 @@ func TestCheckFinds(t *testing.T) {
 		"payment off the list":  func(m *Machine) { m.live = m.live[:0] },
 		"payment off the index": func(m *Machine) { m.payByID.del(m.pays.at(2).id, 2) },
 		"receipt twice":         func(m *Machine) { m.pays.at(2).receipt = m.pays.at(3).receipt },
-		"clearing posted":       func(m *Machine) { m.banks[testBank].days[0].clearing[si.MedRes].postedDr++ },
-		"clearing pending":      func(m *Machine) { m.banks[testBank].days[0].clearing[si.MedRes].pendingDr++ },
-		"income":                func(m *Machine) { m.books[si.MedRes].pool.postedCr++ },
-		"pending income":        func(m *Machine) { m.books[si.MedRes].pool.pendingCr++ },
+		"clearing posted":       func(m *Machine) { m.banks[testBank].days[0].funds[si.MedRes].clearing.postedDr++ },
+		"clearing pending":      func(m *Machine) { m.banks[testBank].days[0].funds[si.MedRes].clearing.pendingDr++ },
+		"income":                func(m *Machine) { m.books[si.MedRes].acc[accPool].postedCr++ },
+		"pending income":        func(m *Machine) { m.books[si.MedRes].acc[accPool].pendingCr++ },
 		"individual":            func(m *Machine) { m.indivs.at(1).paid++ },
 		"individual sum":        func(m *Machine) { m.indivSum[si.PensionRes]++ },
 	} {
@@ -525,6 +526,45 @@ func TestCheckFinds(t *testing.T) {
 		r.must(r.reserve(1))
 		r.must(r.pay(2))
 		r.must(r.pay(3))
+		r.check()
+		plant(r.m)
+		if err := r.m.Check(); !errors.Is(err, ErrInvariant) {
+			t.Errorf("%s: Check = %v, want ErrInvariant", name, err)
+		}
+	}
+}
+
+// TestMoneyCheckFinds plants damage in the books of the money side.
+func TestMoneyCheckFinds(t *testing.T) {
+	for name, plant := range map[string]func(m *Machine){
+		"suspense left":          func(m *Machine) { m.suspenses.at(1).rest-- },
+		"suspense beyond":        func(m *Machine) { m.suspenses.at(1).rest, m.suspenses.at(1).amount = -1, 1 },
+		"refund amount":          func(m *Machine) { m.refunds.at(1).amount++ },
+		"refund ended":           func(m *Machine) { m.refunds.at(1).state = ledgerapi.RefundDone },
+		"refunded due paid":      func(m *Machine) { m.dues.at(m.dueByID.get(m.refunds.at(1).due)).state = ledgerapi.DueOpen },
+		"income account":         func(m *Machine) { m.banks[testBank].deposit[si.MedRes].postedDr++ },
+		"income of the bank":     func(m *Machine) { m.books[si.MedRes].acc[accDeposit].postedDr++ },
+		"credited":               func(m *Machine) { m.banks[testBank].days[0].funds[si.MedRes].credited++ },
+		"pooled income":          func(m *Machine) { m.banks[testBank].days[0].funds[si.MedRes].pool++ },
+		"taken on the date":      func(m *Machine) { m.banks[testBank].days[0].funds[0].payments.Amount++ },
+		"move of a date":         func(m *Machine) { m.dates[0].moves[0].dr++ },
+		"sealed date open":       func(m *Machine) { m.dates[0].date = m.sealed },
+		"run counts":             func(m *Machine) { m.runs.at(1).live++ },
+		"run posted":             func(m *Machine) { m.runs.at(1).posted[si.MedRes]++ },
+		"line of no run":         func(m *Machine) { m.runLines.at(1).key.run = 9 },
+		"line of another":        func(m *Machine) { m.runLines.at(1).total++ },
+		"statement line twice":   func(m *Machine) { m.statements.add(*m.statements.at(1)) },
+		"login of two":           func(m *Machine) { m.loginOf["li"] = 99 },
+		"break twice":            func(m *Machine) { b := *m.breaks.at(1); b.no = 99; m.breaks.add(b) },
+		"individual of the fund": func(m *Machine) { m.books[si.PensionRes].acc[accFundIndiv].postedCr++ },
+	} {
+		r := newRig(t, Config{}).open(4)
+		r.medical(2026, 1, 2, 3, 4)
+		r.runTo(ledgerapi.RunPosted)
+		r.mustBoth(r.refundOf(r.posted(2)))
+		r.paid(3)
+		r.inSuspense(500)
+		r.mustBoth(&ledgerapi.PutUser{User: 10, Login: "li", State: ledgerapi.UserActive})
 		r.check()
 		plant(r.m)
 		if err := r.m.Check(); !errors.Is(err, ErrInvariant) {

@@ -14,6 +14,15 @@
 // wait for a second person. Cover is a person's relation to an insurance type, in
 // spells (docs/spec/cover.md). Records off the payment path stand on shelves.
 //
+// An act is a command of the desk, of finance or of a job; one that needs two
+// persons waits for an Approve and then runs again as a whole. Books are kept in
+// double entry, one for each fund: payments book themselves, every other event
+// is an entry of lines that balance and keep the rules of the books
+// (docs/spec/books.md). A break is a row on which terminal, bank and ledger do
+// not agree, a refund money owed back, a suspense money that nobody could name
+// yet, a run an auto-debit of many reservations. Sealing a date freezes it and
+// gives the day head, which is signed outside.
+//
 // # Caveats
 //
 // A Machine is not safe for concurrent use: its owner serialises Apply, Step
@@ -26,5 +35,6 @@
 // that the log is not what this program wrote, or that an invariant is broken;
 // the owner stops the process, and no answer of that batch may leave.
 //
-// Left out: bank files, breaks, refunds and funds credited.
+// Left out: what a bank file says and whether a signature is good, which are not
+// for a machine without files and keys.
 package core

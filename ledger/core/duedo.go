@@ -216,7 +216,7 @@ func (m *Machine) owed(who si.PersonNo, fund si.Fund, period si.Period, payer le
 	same := func(d *due) bool { return d.fund == fund && d.period == period && d.payer == payer }
 	for slot := m.personOf(who).dues; slot != 0; slot = m.dues.at(slot).next {
 		switch d := m.dues.at(slot); {
-		case !same(d) || d.dead():
+		case !same(d) || d.dead() && d.state != ledgerapi.DueRefunded:
 		case unpaid(d):
 			add(&open, d)
 		default:
@@ -224,7 +224,7 @@ func (m *Machine) owed(who si.PersonNo, fund si.Fund, period si.Period, payer le
 		}
 	}
 	m.eachOldDue(who, func(d *due, _ si.PaymentID) bool {
-		if same(d) && d.state == ledgerapi.DueStatePaid {
+		if same(d) && (d.state == ledgerapi.DueStatePaid || d.state == ledgerapi.DueRefunded) {
 			add(&fixed, d)
 		}
 		return true

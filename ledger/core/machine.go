@@ -62,14 +62,18 @@ type Machine struct {
 	acqByDE41 map[acqKey]uint16
 	receipts  []*receiptDay // ascending by date
 	books     [funds]book
-	configs   []*config // in order of kind, name, version
-	rates     []rates   // in order of arrival
+	dates     []*dateBook // ascending; the dates that are not sealed
+	tree      chain.Tree  // of the batches since the last seal
+	treeFrom  uint64      // index of the first of them
+	configs   []*config   // in order of kind, name, version
+	rates     []rates     // in order of arrival
 	facts     [256][]facts
 	terminals []TerminalRecord // ascending by number
 
 	proxies   *shelf[proxyKey, proxy]
 	proposals *shelf[si.PaymentID, proposal]
-	shelves   [classes]kept // of the classes that are kept on one
+	money
+	shelves [classes]kept // of the classes that are kept on one
 
 	agencies [2]*thread // proxies by principal and by agent
 	coverShelves
@@ -130,6 +134,7 @@ func New(cfg Config) *Machine {
 	m.shelveCases()
 	m.shelveBookings()
 	m.proposals = shelve(m, classProposal, BucketProposal, mixID, func(p *proposal) si.PaymentID { return p.id }, appendID, m.proposalFields)
+	m.shelveMoney()
 	m.old.init(0)
 	return m
 }
@@ -171,7 +176,9 @@ func (m *Machine) ApplyBatch(index uint64, batch []byte, results []ledgerapi.Res
 		m.result = ledgerapi.AppendResult(m.result, out)
 		rest = rest[n:]
 	}
-	m.head = chain.Next(m.head, index, sha256.Sum256(batch), sha256.Sum256(m.result))
+	batchHash, resultHash := sha256.Sum256(batch), sha256.Sum256(m.result)
+	m.head = chain.Next(m.head, index, batchHash, resultHash)
+	m.leaf(index, batchHash, resultHash)
 	m.applied = index
 	m.checkBatch()
 	return results, m.broken

@@ -80,8 +80,8 @@ func wrongState(p *pay, out *ledgerapi.Result) {
 
 func (m *Machine) applyReserve(h *ledgerapi.Header, body []byte, out *ledgerapi.Result) {
 	c := &m.reserve
-	if c.DecodeBody(h.ID, body) != nil || len(c.Dues) == 0 {
-		out.Code = ledgerapi.Malformed
+	if c.DecodeBody(h.ID, body) != nil || len(c.Dues) == 0 || c.Channel == si.ChannelBatch {
+		out.Code = ledgerapi.Malformed // a batch line is held by its RunLine
 		return
 	}
 	fp := m.fingerprint(h, body)
@@ -89,6 +89,12 @@ func (m *Machine) applyReserve(h *ledgerapi.Header, body []byte, out *ledgerapi.
 		m.again(p, fp, out)
 		return
 	}
+	m.hold(c, fp, out)
+}
+
+// hold makes the payment of a Reserve whose id is new, or says what stands
+// against it.
+func (m *Machine) hold(c *ledgerapi.Reserve, fp [16]byte, out *ledgerapi.Result) {
 	b := &m.banks[c.Bank]
 	on := c.OurDate
 	if on == 0 {
@@ -295,7 +301,8 @@ func (m *Machine) applyAnnotate(h *ledgerapi.Header, body []byte, out *ledgerapi
 	case p == nil:
 		out.Code = ledgerapi.NotFound
 		return
-	case !p.live() || (p.state == ledgerapi.PayReversing && c.Stage == ledgerapi.StageReserved):
+	case !p.live() || (p.state == ledgerapi.PayReversing && c.Stage == ledgerapi.StageReserved),
+		p.channel == si.ChannelBatch && c.Stage == ledgerapi.StageReversing:
 		wrongState(p, out)
 		return
 	case c.Stage != ledgerapi.StageReserved && c.Stage != ledgerapi.StageReversing:
@@ -366,6 +373,9 @@ func (m *Machine) applyPost(h *ledgerapi.Header, body []byte, out *ledgerapi.Res
 	default:
 		refuse(out, ledgerapi.Malformed)
 	}
+	if p.channel == si.ChannelBatch && !m.linePosts(p, hd, e.BankDate) {
+		refuse(out, ledgerapi.BadTransition)
+	}
 	if out.Code != 0 {
 		out.State = p.state
 		return
@@ -375,7 +385,7 @@ func (m *Machine) applyPost(h *ledgerapi.Header, body []byte, out *ledgerapi.Res
 	p.resp = e.Resp
 	out.Code = ledgerapi.OK
 	m.describe(p, out)
-	m.journalRow(journalPost, p, h.Actor, &journalNote{source: uint8(e.Source), resp: e.Resp, maker: c.Maker,
+	m.journalRow(JournalPost, p, h.Actor, &journalNote{source: uint8(e.Source), resp: e.Resp, maker: c.Maker,
 		checker: c.Checker, evidence: e, serial: serial})
 }
 
@@ -397,6 +407,9 @@ func (m *Machine) post(p *pay, slot uint32, hd *hold, e *ledgerapi.Evidence) {
 	p.state = ledgerapi.PayPosted
 	p.flags &^= payUnposted
 	m.booked(p, slot, b)
+	if e.BankDate != 0 && e.BankDate <= m.sealed && p.channel != si.ChannelBatch {
+		m.openBreak(&breakRow{kind: breakDate, bank: p.bank, date: e.BankDate, payment: p.id}, p.total, nil)
+	}
 }
 
 // booked enters a payment that has just become POSTED on its book date.
@@ -417,7 +430,12 @@ func (m *Machine) booked(p *pay, slot uint32, b *bank) {
 		p.receipt = r.last
 	}
 	m.setDues(ledgerapi.DueStatePaid, slot, 0)
-	m.entry(p, b.day(p.book), 1, posted)
+	switch {
+	case p.channel == si.ChannelBatch:
+		m.lineBooked(p)
+	case p.flags&paySuspense == 0:
+		m.entry(p, b.day(p.book), 1, posted)
+	}
 }
 
 // pendingDate is the date whose clearing account the pending columns of a live
@@ -449,7 +467,7 @@ func (m *Machine) applyVoid(h *ledgerapi.Header, body []byte, out *ledgerapi.Res
 	case p.state == ledgerapi.PayTombstone, p.state == ledgerapi.PayVoided && hd != nil && hd.endFP == fp:
 		m.exists(p, out)
 		return
-	case !voids(p.state, c.Proof):
+	case !voids(p.state, c.Proof), p.channel == si.ChannelBatch && !m.lineVoids(hd, c.Proof):
 		wrongState(p, out)
 		return
 	case c.Proof == ledgerapi.ProofDesk:
@@ -467,15 +485,19 @@ func (m *Machine) applyVoid(h *ledgerapi.Header, body []byte, out *ledgerapi.Res
 		m.setDues(ledgerapi.DueOpen, 0, 0)
 	}
 	m.setMemo(hd, nil)
+	if p.channel == si.ChannelBatch {
+		m.lineVoided(hd)
+	}
 	hd.endFP = fp
 	p.state, p.proof, p.resp, p.ended = ledgerapi.PayVoided, c.Proof, c.Resp, m.at
 	if p.book = p.our; p.book <= m.sealed {
 		p.book = b.open
 	}
+	b.day(p.book).meet(m.journal)
 	m.journal++
 	out.Code = ledgerapi.OK
 	m.describe(p, out)
-	m.journalRow(journalVoid, p, h.Actor, &journalNote{source: uint8(c.Proof), resp: c.Resp, maker: c.Maker, checker: c.Checker})
+	m.journalRow(JournalVoid, p, h.Actor, &journalNote{source: uint8(c.Proof), resp: c.Resp, maker: c.Maker, checker: c.Checker})
 }
 
 // voids tells whether a proof can end a hold in a state. Without a reversal
@@ -552,7 +574,7 @@ func (m *Machine) applyPay(h *ledgerapi.Header, body []byte, out *ledgerapi.Resu
 	m.booked(p, slot, b)
 	out.Code = ledgerapi.OK
 	m.describe(p, out)
-	m.journalRow(journalPay, p, h.Actor, &journalNote{serial: serial})
+	m.journalRow(JournalPay, p, h.Actor, &journalNote{serial: serial})
 }
 
 func (m *Machine) applyReverse(h *ledgerapi.Header, body []byte, out *ledgerapi.Result) {
@@ -582,6 +604,9 @@ func (m *Machine) applyReverse(h *ledgerapi.Header, body []byte, out *ledgerapi.
 	case slot == 0 || c.BankDate != p.bankDate:
 		out.Code, out.State = ledgerapi.NotSameDay, p.state
 		return
+	case !m.whole(p, slot): // a due of it was refunded
+		wrongState(p, out)
+		return
 	}
 	m.touch(classPay, slot)
 	m.recall(p)
@@ -594,7 +619,7 @@ func (m *Machine) applyReverse(h *ledgerapi.Header, body []byte, out *ledgerapi.
 	m.journal++
 	out.Code = ledgerapi.OK
 	m.describe(p, out)
-	m.journalRow(journalReverse, p, h.Actor, &journalNote{corrects: p.journal, resp: c.Reason})
+	m.journalRow(JournalReverse, p, h.Actor, &journalNote{corrects: p.journal, resp: c.Reason})
 }
 
 func (m *Machine) applyUnpost(h *ledgerapi.Header, body []byte, out *ledgerapi.Result) {
@@ -611,11 +636,14 @@ func (m *Machine) applyUnpost(h *ledgerapi.Header, body []byte, out *ledgerapi.R
 	case p.state == ledgerapi.PayReversing && p.flags&payUnposted != 0 && m.holdOf(p).unpost == c.Reason:
 		m.exists(p, out)
 		return
-	case p.state != ledgerapi.PayPosted || p.hold == 0:
+	case p.state != ledgerapi.PayPosted || p.hold == 0 || p.channel == si.ChannelBatch:
 		wrongState(p, out)
 		return
 	case slot == 0:
 		out.Code, out.State = ledgerapi.Sealed, p.state
+		return
+	case !m.whole(p, slot):
+		wrongState(p, out)
 		return
 	}
 	day := m.banks[p.bank].day(p.book)
@@ -633,5 +661,5 @@ func (m *Machine) applyUnpost(h *ledgerapi.Header, body []byte, out *ledgerapi.R
 	m.journal++
 	out.Code = ledgerapi.OK
 	m.describe(p, out)
-	m.journalRow(journalUnpost, p, h.Actor, &journalNote{corrects: p.journal, source: uint8(c.Reason)})
+	m.journalRow(JournalUnpost, p, h.Actor, &journalNote{corrects: p.journal, source: uint8(c.Reason)})
 }

@@ -387,10 +387,10 @@ func (m *Machine) Totals(bank si.Bank, date si.BusinessDate) Totals {
 		if d.date != date {
 			continue
 		}
-		t.Payments, t.Reversals = d.payments[0], d.reversals[0]
+		t.Payments, t.Reversals = d.funds[0].payments, d.funds[0].reversals
 		for f := si.PensionEmp; int(f) < funds; f++ {
-			if d.payments[f].Count+d.reversals[f].Count > 0 {
-				t.Funds = append(t.Funds, FundTotals{f, d.payments[f], d.reversals[f]})
+			if x := &d.funds[f]; x.payments.Count+x.reversals.Count > 0 {
+				t.Funds = append(t.Funds, FundTotals{f, x.payments, x.reversals})
 			}
 		}
 	}
@@ -414,26 +414,26 @@ func (m *Machine) Windows() []Window {
 	return all
 }
 
-// TrialBalance lists every account that ever moved, by fund, code, bank and
+// TrialBalance lists every account that ever moved, by fund, code, part, bank and
 // date. Of each fund, Σ Dr = Σ Cr in both pairs of columns.
 func (m *Machine) TrialBalance() []Balance {
-	var all []Balance
-	for f := si.PensionEmp; int(f) < funds; f++ {
-		add := func(code uint32, bank si.Bank, date si.BusinessDate, part Part, c *columns) {
-			if *c != (columns{}) {
-				all = append(all, Balance{f, code, bank, date, part, c.postedDr, c.postedCr, c.pendingDr, c.pendingCr})
-			}
+	var keys sheet
+	m.eachBalance(func(k sheetKey, c *columns) {
+		if *c != (columns{}) {
+			keys.at(k)
 		}
-		for i := range m.banks {
-			for _, d := range m.banks[i].days {
-				add(CodeClearing, si.Bank(i), d.date, PartNone, &d.clearing[f])
-			}
+	})
+	all := make([]Balance, 0, len(keys))
+	for _, l := range keys {
+		c := &m.books[l.fund].acc[l.acc]
+		switch l.acc {
+		case accDeposit:
+			c = &m.banks[l.bank].deposit[l.fund]
+		case accClearing:
+			c = &m.banks[l.bank].day(l.date).funds[l.fund].clearing
 		}
-		b := &m.books[f]
-		add(CodeEmployer, 0, 0, PartPool, &b.employer)
-		add(CodePerson, 0, 0, PartPool, &b.pool)
-		add(CodePerson, 0, 0, PartIndiv, &b.indiv)
-		add(CodeLate, 0, 0, PartNone, &b.late)
+		all = append(all, Balance{l.fund, codeOf(l.fund, l.acc), l.bank, l.date, chart[l.acc].part,
+			c.postedDr, c.postedCr, c.pendingDr, c.pendingCr})
 	}
 	return all
 }

@@ -57,7 +57,17 @@ func (m *Machine) restoreRow(c Change) error {
 	k := wire.NewReader(c.Key)
 	switch c.Bucket {
 	case BucketMeta:
-		if area := m.readMeta(&r); area != m.cfg.Area {
+		switch string(c.Key) {
+		case "ledger":
+			if area := m.readMeta(&r); area != m.cfg.Area {
+				return ErrRows
+			}
+		case "tree":
+			m.treeFrom = r.U64()
+			if !m.tree.Read(r.Bytes(r.Len())) {
+				r.Fail()
+			}
+		default:
 			return ErrRows
 		}
 	case BucketConfig:
@@ -159,17 +169,24 @@ func (m *Machine) restoreSequence(k, r *wire.Reader) {
 }
 
 func (m *Machine) restoreAccount(k, r *wire.Reader) {
-	if k.U8() == 0 {
+	switch k.U8() {
+	case 0:
 		f := si.Fund(k.U8())
 		if !f.Valid() {
 			r.Fail()
 			return
 		}
 		m.books[f] = readBook(r)
-		return
+	case 1:
+		b := &m.banks[k.U8()]
+		readDay(r, b.day(si.BusinessDate(beU16(k))))
+	case 2:
+		readDateBook(r, m.dateBook(si.BusinessDate(beU16(k))))
+	case 3:
+		readDeposit(r, &m.banks[k.U8()])
+	default:
+		r.Fail()
 	}
-	b := &m.banks[k.U8()]
-	readDay(r, b.day(si.BusinessDate(beU16(k))))
 }
 
 func (m *Machine) restorePay(k, r *wire.Reader) error {

@@ -342,31 +342,95 @@ func appendSum(dst []byte, s Sum) []byte {
 func readSum(r *wire.Reader) Sum { return Sum{r.U32(), si.Fen(r.U64())} }
 
 func bookValue(dst []byte, b *book) []byte {
-	for _, c := range []*columns{&b.employer, &b.pool, &b.indiv, &b.late, &b.clearing} {
-		dst = appendColumns(dst, c)
+	for i := range b.acc {
+		dst = appendColumns(dst, &b.acc[i])
 	}
-	return dst
+	return le.AppendUint16(dst, uint16(b.closed))
 }
 
 func readBook(r *wire.Reader) (b book) {
-	for _, c := range []*columns{&b.employer, &b.pool, &b.indiv, &b.late, &b.clearing} {
-		*c = readColumns(r)
+	for i := range b.acc {
+		b.acc[i] = readColumns(r)
 	}
+	b.closed = si.BusinessDate(r.U16())
 	return b
 }
 
 func dayValue(dst []byte, d *day) []byte {
-	for f := range funds {
-		dst = appendColumns(dst, &d.clearing[f])
-		dst = appendSum(dst, d.payments[f])
-		dst = appendSum(dst, d.reversals[f])
+	dst = le.AppendUint64(dst, d.from)
+	for f := range d.funds {
+		x := &d.funds[f]
+		dst = appendSum(appendSum(appendColumns(dst, &x.clearing), x.payments), x.reversals)
+		for _, v := range [...]si.Fen{x.pool, x.indiv, x.late, x.batch, x.suspense, x.corrected, x.credited} {
+			dst = le.AppendUint64(dst, uint64(v))
+		}
 	}
 	return dst
 }
 
 func readDay(r *wire.Reader, d *day) {
-	for f := range funds {
-		d.clearing[f] = readColumns(r)
-		d.payments[f], d.reversals[f] = readSum(r), readSum(r)
+	d.from = r.U64()
+	for f := range d.funds {
+		x := &d.funds[f]
+		x.clearing, x.payments, x.reversals = readColumns(r), readSum(r), readSum(r)
+		for _, v := range [...]*si.Fen{&x.pool, &x.indiv, &x.late, &x.batch, &x.suspense, &x.corrected, &x.credited} {
+			*v = si.Fen(r.U64())
+		}
 	}
+}
+
+func depositValue(dst []byte, b *bank) []byte {
+	for f := range b.deposit {
+		dst = appendColumns(dst, &b.deposit[f])
+	}
+	return dst
+}
+
+func readDeposit(r *wire.Reader, b *bank) {
+	for f := range b.deposit {
+		b.deposit[f] = readColumns(r)
+	}
+}
+
+func dateBookValue(dst []byte, x *dateBook) []byte {
+	dst = le.AppendUint64(dst, x.from)
+	for _, l := range x.moves {
+		dst = appendSheetKey(dst, l.sheetKey)
+		dst = le.AppendUint64(le.AppendUint64(dst, uint64(l.dr)), uint64(l.cr))
+	}
+	return dst
+}
+
+func readDateBook(r *wire.Reader, x *dateBook) {
+	x.from = r.U64()
+	for r.Len() > 0 {
+		k := readSheetKey(r)
+		if n := len(x.moves); n > 0 && !x.moves[n-1].sheetKey.less(k) {
+			r.Fail()
+		}
+		x.moves = append(x.moves, sheetLine{sheetKey: k, dr: si.Fen(r.U64()), cr: si.Fen(r.U64())})
+	}
+}
+
+// An account stands in a row as fund, code, part, bank and date.
+func appendSheetKey(dst []byte, k sheetKey) []byte {
+	dst = le.AppendUint32(append(dst, byte(k.fund)), codeOf(k.fund, k.acc))
+	return le.AppendUint16(append(dst, byte(chart[k.acc].part), byte(k.bank)), uint16(k.date))
+}
+
+func readSheetKey(r *wire.Reader) (k sheetKey) {
+	k.fund = si.Fund(r.U8())
+	code, part := r.U32(), Part(r.U8())
+	k.bank, k.date = si.Bank(r.U8()), si.BusinessDate(r.U16())
+	if !k.fund.Valid() {
+		r.Fail()
+		return k
+	}
+	for k.acc = 0; k.acc < accounts; k.acc++ {
+		if codeOf(k.fund, k.acc) == code && chart[k.acc].part == part {
+			return k
+		}
+	}
+	r.Fail()
+	return k
 }

@@ -1,8 +1,6 @@
 package core
 
 import (
-	"encoding/binary"
-
 	"github.com/shebao-pay/shebao/si"
 	"github.com/shebao-pay/shebao/si/ledgerapi"
 	"github.com/shebao-pay/shebao/si/ledgerapi/wire"
@@ -17,6 +15,7 @@ type oldRows struct {
 	dues     map[si.DueID]place
 	acks     map[si.PaymentID]place
 	receipts map[si.ReceiptNo]si.PaymentID
+	closings map[si.BusinessDate]place
 	paysOf   map[si.PersonNo]uint32 // 1 + index of the head in payLinks
 	duesOf   map[si.PersonNo]uint32 // the same in dueLinks
 	payLinks []oldLink[si.PaymentID]
@@ -36,6 +35,7 @@ func (o *oldRows) init(n int) {
 	o.pays = make(map[si.PaymentID]place, n)
 	o.dues = make(map[si.DueID]place, n)
 	o.acks = map[si.PaymentID]place{}
+	o.closings = map[si.BusinessDate]place{}
 	o.receipts = make(map[si.ReceiptNo]si.PaymentID, n)
 	o.paysOf = make(map[si.PersonNo]uint32, n)
 	o.duesOf = make(map[si.PersonNo]uint32, n)
@@ -106,6 +106,10 @@ func (m *Machine) loadOld(id si.PaymentID) bool {
 		m.fail("stored payment %s is unreadable", id)
 		return false
 	}
+	if u := m.undone.get(id); u != nil {
+		m.oldPay.state, m.oldPay.ended = ledgerapi.PayVoided, u.at
+		m.oldPay.flags |= payCorrected
+	}
 	return true
 }
 
@@ -136,45 +140,45 @@ func (m *Machine) oldDue(id si.DueID) (d due, by si.PaymentID, ok bool) {
 	return d, by, true
 }
 
-// eachOldDue visits the dues of a person that left memory, in an order that
-// differs between a machine and its replay: what is made of them must not.
+// eachOldDue visits the dues of a person that left memory and did not come back,
+// each once, in an order that differs between a machine and its replay: what is
+// made of them must not.
 func (m *Machine) eachOldDue(who si.PersonNo, visit func(d *due, by si.PaymentID) bool) {
 	if m.pastDues == 0 {
 		return
 	}
 	more := true
-	read := func(row []byte) bool {
+	// read takes a row unless the due stands in a newer place.
+	read := func(row []byte, newer ...*oldRows) bool {
 		r := wire.NewReader(row)
 		d, by := readDue(&r)
 		if r.End() != nil {
 			m.fail("a stored due of person %d is unreadable", who)
 			return false
 		}
-		more = visit(&d, by)
-		return more
-	}
-	if m.cfg.Past != nil {
-		m.cfg.Past.Scan(BucketDueOld, be32(nil, uint32(who)), false, func(key, row []byte) bool {
-			// Between a commit and Release a due stands in both places.
-			return m.isUnreleased(si.DueID(binary.BigEndian.Uint64(key[4:]))) || read(row)
-		})
-	}
-	m.unreleased(func(o *oldRows) bool {
-		for i := o.duesOf[who]; i != 0 && more; i = o.dueLinks[i-1].next {
-			row, _ := rowIn(o, o.dues, o.dueLinks[i-1].id)
-			read(row)
+		known := m.dueByID.get(d.id) != 0
+		for _, o := range newer {
+			_, there := o.dues[d.id]
+			known = known || there
+		}
+		if !known {
+			more = visit(&d, by)
 		}
 		return more
-	})
-}
-
-// isUnreleased tells whether a due that left memory is still kept until Release.
-func (m *Machine) isUnreleased(id si.DueID) (kept bool) {
-	m.unreleased(func(o *oldRows) bool {
-		_, kept = o.dues[id]
-		return !kept
-	})
-	return kept
+	}
+	sets := []*oldRows{&m.old}
+	if m.frozen != nil {
+		sets = append(sets, &m.frozen.old)
+	}
+	if m.cfg.Past != nil {
+		m.cfg.Past.Scan(BucketDueOld, be32(nil, uint32(who)), false, func(_, row []byte) bool { return read(row, sets...) })
+	}
+	for n, o := range sets {
+		for i := o.duesOf[who]; i != 0 && more; i = o.dueLinks[i-1].next {
+			row, _ := rowIn(o, o.dues, o.dueLinks[i-1].id)
+			read(row, sets[:n]...)
+		}
+	}
 }
 
 // oldAck is a command of a sealed date.
@@ -228,10 +232,11 @@ func (m *Machine) applySealDay(h *ledgerapi.Header, body []byte, out *ledgerapi.
 	if out.Code != 0 {
 		return
 	}
-	m.sealed = c.Date
 	if len(m.old.pieces) == 0 {
 		m.old.init(m.payByID.n)
 	}
+	m.closeDay(c.Date)
+	m.sealed = c.Date
 	for slot := uint32(1); slot <= m.pays.used; slot++ {
 		p := m.pays.at(slot)
 		if p.state == 0 || p.live() || p.book > m.sealed {
@@ -280,9 +285,11 @@ func (m *Machine) retirePay(p *pay, slot uint32) {
 		m.row(BucketReceipt, be32(be16(m.key[:0], uint16(p.receiptDate)), p.receipt), append(m.value[:0], p.id[:]...))
 	}
 	if p.state == ledgerapi.PayPosted {
-		m.recall(p)
-		for _, c := range m.chosen {
-			m.retireDue(c.slot, p.id)
+		for i := range int(p.n) {
+			id, _ := m.item(p, i)
+			if due := m.dueByID.get(id); due != 0 && m.dues.at(due).pay == slot { // else it was refunded
+				m.retireDue(due, p.id)
+			}
 		}
 	}
 	if p.hold != 0 {
@@ -310,9 +317,11 @@ func (m *Machine) retireDue(slot uint32, by si.PaymentID) {
 	m.touchDue(d.id)
 	m.pastDues++
 	row := dueValue(m.value[:0], d, by)
+	if _, known := m.old.dues[d.id]; !known { // else it came back and leaves again
+		m.old.dueLinks = append(m.old.dueLinks, oldLink[si.DueID]{d.id, m.old.duesOf[d.person]})
+		m.old.duesOf[d.person] = uint32(len(m.old.dueLinks))
+	}
 	m.old.dues[d.id] = m.old.add(row)
-	m.old.dueLinks = append(m.old.dueLinks, oldLink[si.DueID]{d.id, m.old.duesOf[d.person]})
-	m.old.duesOf[d.person] = uint32(len(m.old.dueLinks))
 	m.row(BucketDueOld, be64(be32(m.key[:0], uint32(d.person)), uint64(d.id)), row)
 	m.row(BucketDueOwner, be64(m.key[:0], uint64(d.id)), be32(m.value[:0], uint32(d.person)))
 	link := &m.personOf(d.person).dues

@@ -14,7 +14,7 @@ import (
 // The order of slots is that of arrival until a restart and that of keys after
 // it, so nothing that Apply decides may hang on it.
 type shelf[K comparable, T any] struct {
-	pool[T]
+	shelfPool[T]
 	m      *Machine
 	class  class
 	bucket Bucket
@@ -26,6 +26,28 @@ type shelf[K comparable, T any] struct {
 	// indexes beside the key; nil if there are none.
 	placed func(slot uint32, v *T)
 	value  []byte
+}
+
+// shelfPool keeps the records of a shelf. Its chunks are small: most kinds are
+// few, and there are many kinds.
+type shelfPool[T any] struct {
+	chunks []*[shelfChunk]T
+	used   uint32 // slots handed out
+}
+
+// shelfChunk is how many records a chunk of a shelf holds.
+const shelfChunk = 1 << 10
+
+func (p *shelfPool[T]) at(slot uint32) *T {
+	return &p.chunks[(slot-1)/shelfChunk][(slot-1)%shelfChunk]
+}
+
+func (p *shelfPool[T]) take() (uint32, *T) {
+	if int(p.used) == len(p.chunks)*shelfChunk {
+		p.chunks = append(p.chunks, new([shelfChunk]T))
+	}
+	p.used++
+	return p.used, p.at(p.used)
 }
 
 // kept is what the machine needs of every shelf.

@@ -41,10 +41,12 @@ func (d *due) dead() bool {
 
 // Flags of a payment.
 const (
-	payByBank   = 1 << iota // came as Pay: no hold, no STAN of ours
-	payUnposted             // was posted and taken back by Unpost
-	payReversed             // ended by Reverse
-	payInline               // dues is the id of the only due, without late fee
+	payByBank    = 1 << iota // came as Pay: no hold, no STAN of ours
+	payUnposted              // was posted and taken back by Unpost
+	payReversed              // ended by Reverse
+	payInline                // dues is the id of the only due, without late fee
+	paySuspense              // paid with money that was in suspense
+	payCorrected             // taken back by CorrectUnpaid
 )
 
 // pay is one payment in memory: 120 bytes without a pointer. What only a
@@ -180,26 +182,45 @@ type columns struct{ postedDr, postedCr, pendingDr, pendingCr si.Fen }
 // funds is one more than the last insurance type: arrays are indexed by it.
 const funds = int(si.Maternity) + 1
 
-// book is what a fund keeps beside the clearing accounts.
+// book is the book of a fund: its accounts, and the date through which income
+// was closed last.
 type book struct {
-	employer, pool, indiv, late columns
-	clearing                    columns // sum over all banks and dates
+	acc    [accounts]columns
+	closed si.BusinessDate
 }
 
 // day is one bank's business date in the books.
 type day struct {
-	date      si.BusinessDate
-	clearing  [funds]columns
-	payments  [funds]Sum // by fund; index 0 is the whole
-	reversals [funds]Sum
-	changed   bool // since the last checkpoint
+	date    si.BusinessDate
+	changed bool           // since the last checkpoint
+	from    uint64         // no row of the journal about the date has a lower number
+	funds   [funds]dayFund // index 0 is the whole; it has no clearing and no income
+}
+
+// dayFund is a fund's part in a bank's business date.
+type dayFund struct {
+	clearing            columns // 1191 of the bank date
+	payments, reversals Sum
+	// Income booked on the date by payments, red entries taken off.
+	pool, indiv, late si.Fen
+	// What moved the clearing account beside payments, on whatever date.
+	batch, suspense, corrected, credited si.Fen
+}
+
+// meet notes that the date is about to change, or a row to be written about it.
+func (d *day) meet(journal uint64) {
+	d.changed = true
+	if d.from == 0 {
+		d.from = max(journal, 1)
+	}
 }
 
 // bank is the ledger's side of one bank.
 type bank struct {
 	open, prev si.BusinessDate
-	rrn        uint32 // last sequence given on the open date
-	days       []*day // ascending by date
+	rrn        uint32         // last sequence given on the open date
+	days       []*day         // ascending by date
+	deposit    [funds]columns // 1002 of the bank
 }
 
 // day gives the books of a date, making them at its first entry.

@@ -1,6 +1,9 @@
 package ledgerapi
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
+
 	"github.com/shebao-pay/shebao/si"
 	"github.com/shebao-pay/shebao/si/ledgerapi/wire"
 )
@@ -541,4 +544,18 @@ func (c *AuditAnchor) fields(f *wire.Form) {
 	f.Text(&c.Node, MaxName)
 	wire.U64(f, &c.Seq)
 	f.Fixed(c.Head[:])
+}
+
+// LinePayment is the id of the payment that holds the dues of a line: the
+// midnight that begins the run's date, then the first ten bytes of SHA-256 over
+// run and line.
+func LinePayment(date si.BusinessDate, run RunNo, line uint32) (id si.PaymentID) {
+	var b [8]byte
+	binary.LittleEndian.PutUint32(b[:], uint32(run))
+	binary.LittleEndian.PutUint32(b[4:], line)
+	sum := sha256.Sum256(b[:])
+	binary.BigEndian.PutUint64(b[:], uint64(date.Time().UnixMilli()))
+	copy(id[:6], b[2:])
+	copy(id[6:], sum[:])
+	return id
 }
