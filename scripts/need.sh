@@ -7,7 +7,7 @@ set -euo pipefail
 
 build="gcc libc6-dev pkg-config libpcsclite-dev"
 run="pcscd vsmartcard-vpcd fonts-noto-cjk curl"
-test="chromium zbar-tools strace"
+test="chromium zbar-tools poppler-utils strace"
 
 if ! command -v go >/dev/null 2>&1; then
   PATH="$PATH:/usr/local/go/bin"

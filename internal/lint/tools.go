@@ -16,7 +16,7 @@ import (
 // package that brings each; empty is a part of Go or of every Debian.
 var tools = map[string]string{
 	"go": "", "bash": "", "git": "git",
-	"zbarimg": "zbar-tools", "pdftotext": "poppler-utils", "strace": "strace",
+	"zbarimg": "zbar-tools", "pdftotext": "poppler-utils", "pdftoppm": "poppler-utils", "strace": "strace",
 }
 
 var group = regexp.MustCompile(`(?m)^(build|run|test)="([^"]*)"$`)

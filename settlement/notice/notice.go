@@ -228,7 +228,7 @@ func how(p *paper.Page, from *Sender, at *Office, y int) {
 		"2. 网上银行、手机银行：选择社保缴费，扫描二维码或输入20位通知单号。Online: scan or type the number.",
 		"银行 Banks：" + banks,
 		"实缴金额以缴费时银行查询结果为准；逾期可能产生滞纳金。The bank asks for the amount of the day.",
-		"过期作废，可重新开具；缴清后本单不可重复缴费。缴费成功请索取回单。Ask for a receipt.",
+		"过期无效，可重新开具；缴清后本单不可重复缴费。缴费成功请索取回单。Ask for a receipt.",
 	}
 	contact := ""
 	if from.Hotline != "" {

@@ -44,7 +44,7 @@ var scenes = []scene{
 		{as: "true", log: "var/demo/log/settled.log", shows: `{"level":"info","pending":0,…,"message":"pending payments taken up"}`, alone: true},
 		{typed: "bin/shebaoctl verify --data var/demo/ledger", shows: "ledger      330110 (region 1)"},
 		{as: "cp -r var/demo/ledger copy-of-data"},
-		{typed: "bin/shebaoctl verify --data copy-of-data", check: says(`(?m)^ok +log, chain, state file and books agree$`)},
+		{typed: "bin/shebaoctl verify --data copy-of-data", check: says(`(?m)^ok +log, chain, seals, state file and books agree$`)},
 		{typed: "make run", stays: "Ctrl-C ends everything", check: says("data of an earlier start was found and goes on, with 1000 residents")},
 		{stop: "make run", check: allEnded},
 		{typed: "make run FRESH=1", as: "make run FRESH=1 PERSONS=1001", stays: "Ctrl-C ends everything", check: says("1001 residents made")},
