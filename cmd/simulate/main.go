@@ -55,6 +55,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(demoCommand(), playCommand(), loadCommand(), residentsCommand())
+	root.AddCommand(demoCommand(), playCommand(), loadCommand(), residentsCommand(), tailCmd())
 	return root.ExecuteContext(ctx)
 }
