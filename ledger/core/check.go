@@ -79,7 +79,7 @@ func (m *Machine) checkDues() error {
 			continue
 		}
 		n++
-		taken := d.state == ledgerapi.DueStateHeld || d.state == ledgerapi.DueStatePaid || d.state == ledgerapi.DueReversing
+		taken := d.taken()
 		switch {
 		case m.dueByID.get(d.id) != slot:
 			return fmt.Errorf("due %d is not in the index", d.id)
@@ -147,9 +147,6 @@ func (m *Machine) checkPays() error {
 			}
 		} else if p.hold != 0 && m.holds.at(p.hold).live != 0 {
 			return fmt.Errorf("payment %s is %s and in the list of live ones", p.id, p.state)
-		}
-		if p.state == ledgerapi.PayPosted && p.book <= m.sealed {
-			return fmt.Errorf("payment %s of the sealed %s is in memory", p.id, p.book)
 		}
 		if want := wantDue(p); want != 0 {
 			for i := range int(p.n) {

@@ -15,6 +15,9 @@ const (
 	classPay class = iota
 	classDue       // by block
 	classPerson
+	classHead // by block
+	classPayGone
+	classDueGone
 	classCard
 	classNotice
 	classAck
@@ -37,6 +40,8 @@ func (m *Machine) touch(k class, i uint32) {
 
 func (m *Machine) touchDue(id si.DueID) { m.touch(classDue, blockOf(id)) }
 
+func (m *Machine) touchHead(no si.PersonNo) { m.touch(classHead, uint32(no)>>blockBits) }
+
 // row adds a row that is final as it is given: history, business data, or with
 // a nil value the deletion of a key.
 func (m *Machine) row(b Bucket, key, value []byte) {
@@ -56,12 +61,15 @@ func (m *Machine) encodeRow(k class, i uint32, to *rowBuf) {
 	switch k {
 	case classPay:
 		p := m.pays.at(i)
-		key, v = append(key, p.id[:]...), m.payValue(v, p)
+		key, v = be64(key, p.no), m.payValue(v, p)
 	case classDue:
 		b, key, v = BucketDue, be64(key, uint64(i)), m.blockValue(v, i)
-		if len(v) == 0 {
-			v = nil
-		}
+	case classHead:
+		b, key, v = BucketHead, be32(key, i), m.headValue(v, i)
+	case classPayGone:
+		b, key, v = BucketPayGone, be64(key, uint64(i)), m.payGone.value(v, i)
+	case classDueGone:
+		b, key, v = BucketDueGone, be64(key, uint64(i)), m.dueGone.value(v, i)
 	case classPerson:
 		b, key, v = BucketPerson, be32(key, i), m.personValue(v, m.persons.at(i))
 	case classCard:
@@ -76,10 +84,7 @@ func (m *Machine) encodeRow(k class, i uint32, to *rowBuf) {
 		b, key, v = BucketIndividual, indivKeyRow(key, x.key), individualValue(v, x)
 	case classes:
 	}
-	m.key = key
-	if v != nil {
-		m.value = v
-	}
+	m.key, m.value = key, v
 	to.add(b, key, v)
 }
 
@@ -127,7 +132,7 @@ func (m *Machine) Freeze() *Changes {
 		}
 	}
 	m.rows, m.old = rowBuf{}, oldRows{}
-	m.old.init(0)
+	m.old.init()
 	m.gen ^= 1
 	m.frozen = c
 	return c
@@ -136,7 +141,8 @@ func (m *Machine) Freeze() *Changes {
 // Dirty is how many rows and about how many bytes the next Freeze would hold.
 func (m *Machine) Dirty() (rows, size int) {
 	rows, size = len(m.rows.refs), m.rows.size
-	about := [classes]int{classPay: paySize, classDue: dueSize << blockBits, classPerson: 300, classCard: 64,
+	about := [classes]int{classPay: paySize, classDue: dueSize << blockBits, classPerson: 300,
+		classHead: headSize << blockBits, classPayGone: goneLen / 8, classDueGone: goneLen / 8, classCard: 64,
 		classNotice: 48, classAck: 80, classIndividual: 32}
 	for k := range m.track {
 		n := len(m.track[k].list[m.gen])
@@ -229,9 +235,9 @@ func (c *Changes) Each(visit func(Change) error) error {
 }
 
 // Digest is SHA-256 over the live state in canonical form: every row of the
-// live buckets, each as bucket u8, key length u16, key, value length u32, value;
-// persons, cards, notices and dues last, the others before them, each part
-// ascending. Two machines that applied the same log have the same digest,
+// live buckets that is in memory, each as bucket u8, key length u16, key, value
+// length u32, value; persons, cards, notices and heads last, then the dues one by
+// one under their ids, the others before them, each part ascending. Two machines that applied the same log have the same digest,
 // whether replayed or restored.
 func (m *Machine) Digest() [32]byte {
 	h := sha256.New()
@@ -274,15 +280,6 @@ func (m *Machine) Digest() [32]byte {
 		write(c.Bucket, c.Key, c.Value)
 	}
 	var one rowBuf
-	stream := func(k class, n uint32) {
-		for i := range n {
-			one.reset()
-			m.encodeRow(k, i, &one)
-			if c := one.change(0); c.Value != nil {
-				write(c.Bucket, c.Key, c.Value)
-			}
-		}
-	}
 	each := func(k class, used uint32) {
 		for i := uint32(1); i <= used; i++ {
 			one.reset()
@@ -294,7 +291,19 @@ func (m *Machine) Digest() [32]byte {
 	each(classPerson, m.persons.used)
 	each(classCard, m.cards.used)
 	each(classNotice, m.notices.used)
-	stream(classDue, blockOf(si.DueID(m.lastDue))+1)
+	for i := range m.persons.used>>blockBits + 1 {
+		one.reset()
+		m.encodeRow(classHead, i, &one)
+		c := one.change(0)
+		write(c.Bucket, c.Key, c.Value)
+	}
+	var key, row []byte
+	for id := m.dueGone.skip(1); id <= m.lastDue; id = m.dueGone.skip(id + 1) {
+		if slot := m.dueByID.get(si.DueID(id)); slot != 0 {
+			key, row = be64(key[:0], id), dueValue(row[:0], m.dues.at(slot))
+			write(BucketDue, key, row)
+		}
+	}
 	var sum [32]byte
 	h.Sum(sum[:0])
 	return sum

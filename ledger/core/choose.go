@@ -97,7 +97,7 @@ func (m *Machine) refuseState(d *due, out *ledgerapi.Result) {
 // refuseGone says why a due that is not in memory cannot be paid.
 func (m *Machine) refuseGone(id si.DueID, out *ledgerapi.Result) {
 	code := ledgerapi.NotFound
-	if d, _, ok := m.oldDue(id); ok {
+	if d, ok := m.oldDue(id); ok {
 		code = ledgerapi.DueChanged
 		if d.state == ledgerapi.DueStatePaid {
 			code = ledgerapi.DuePaid

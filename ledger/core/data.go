@@ -165,12 +165,13 @@ func (m *Machine) levy(c *ledgerapi.Assess, who si.PersonNo, l levy) (made uint3
 			add(&fixed, d)
 		}
 	}
-	m.eachOldDue(who, func(d *due, _ si.PaymentID) bool {
-		if same(d) && d.state == ledgerapi.DueStatePaid {
-			add(&fixed, d)
-		}
-		return true
-	})
+	if c.Period.Start() <= m.personOf(who).past { // else nothing of it can have left memory
+		m.eachOldDue(who, func(d *due) {
+			if same(d) && d.state == ledgerapi.DueStatePaid {
+				add(&fixed, d)
+			}
+		})
+	}
 	if fixed.Total+open.Total == l.share.Total && fixed.Individual+open.Individual == l.share.Individual {
 		return 0
 	}
@@ -192,14 +193,15 @@ func (m *Machine) levy(c *ledgerapi.Assess, who si.PersonNo, l levy) (made uint3
 	if fixed.Total > 0 {
 		kind = ledgerapi.DueSupplement
 	}
+	m.touchDue(si.DueID(m.lastDue + 1))
+	m.touchHead(who)
 	m.lastDue++
-	m.touchDue(si.DueID(m.lastDue))
 	slot, d := m.dues.take()
 	p := m.personOf(who)
 	*d = due{id: si.DueID(m.lastDue), amount: rest.Total, individual: min(max(rest.Individual, 0), rest.Total),
-		person: who, next: p.dues, rates: c.Version, dueDay: c.DueDay, period: c.Period, version: 1, fund: c.Fund,
+		prev: p.lastDue, person: who, next: p.dues, rates: c.Version, dueDay: c.DueDay, period: c.Period, version: 1, fund: c.Fund,
 		kind: kind, state: ledgerapi.DueOpen, payer: l.payer, lateRule: l.lateRule}
-	p.dues = slot
+	p.dues, p.lastDue = slot, d.id
 	m.dueByID.put(d.id, slot)
 	return 1
 }
@@ -348,6 +350,7 @@ func (m *Machine) applyPutPerson(h *ledgerapi.Header, body []byte, out *ledgerap
 		out.Code = ledgerapi.NotFound
 		return
 	case slot == 0:
+		m.touchHead(si.PersonNo(m.persons.used + 1))
 		slot, _ = m.persons.take()
 		m.persons.at(slot).idHash = c.IDHash
 		m.byIDHash.put(c.IDHash, slot)

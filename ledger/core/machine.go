@@ -34,6 +34,7 @@ type Machine struct {
 	sealed     si.BusinessDate
 	pastMillis int64 // greatest creation time of an id that left memory
 	pastDues   uint64
+	sweep      sweep
 
 	dues      pool[due]
 	dueByID   table[si.DueID]
@@ -42,6 +43,9 @@ type Machine struct {
 	payByID   table[si.PaymentID]
 	holds     pool[hold]
 	live      []uint32 // slots of live payments, in no order
+	closed    []uint32 // slots of those that ended without a receipt, in no order
+	payGone   gone
+	dueGone   gone
 	byTrace   table[traceKey]
 	items     runs[uint64]
 	blobs     runs[byte]
@@ -112,7 +116,7 @@ func New(cfg Config) *Machine {
 	m.byNotice = newTable(func(n si.NoticeNo) uint64 { return mix(uint64(n)) }, func(s uint32) si.NoticeNo { return m.notices.at(s).no })
 	m.byIndiv = newTable(func(k indivKey) uint64 { return mix(uint64(k.person)<<24 | uint64(k.year)<<8 | uint64(k.fund)) },
 		func(s uint32) indivKey { return m.indivs.at(s).key })
-	m.old.init(0)
+	m.old.init()
 	return m
 }
 
@@ -137,6 +141,7 @@ func (m *Machine) ApplyBatch(index uint64, batch []byte, results []ledgerapi.Res
 		return results, m.broken
 	}
 	m.result = m.result[:0]
+	before := len(results)
 	for rest := batch; len(rest) > 0; {
 		h, body, n, err := ledgerapi.SplitRecord(rest)
 		if err != nil {
@@ -153,6 +158,7 @@ func (m *Machine) ApplyBatch(index uint64, batch []byte, results []ledgerapi.Res
 		m.result = ledgerapi.AppendResult(m.result, out)
 		rest = rest[n:]
 	}
+	m.sweepOn(sweepPer * (len(results) - before))
 	m.head = chain.Next(m.head, index, sha256.Sum256(batch), sha256.Sum256(m.result))
 	m.applied = index
 	m.checkBatch()

@@ -9,7 +9,11 @@ import (
 // The slot is 0 for the latter: it can be read and not changed.
 func (m *Machine) find(id si.PaymentID) (*pay, uint32) {
 	if slot := m.payByID.get(id); slot != 0 {
-		return m.pays.at(slot), slot
+		p := m.pays.at(slot)
+		if m.isSealed(p) {
+			slot = 0 // it has not left memory yet
+		}
+		return p, slot
 	}
 	if id.Millis() <= m.pastMillis && m.loadOld(id) {
 		return &m.oldPay, 0
@@ -228,14 +232,14 @@ func (m *Machine) recall(p *pay) {
 func (m *Machine) setDues(state ledgerapi.DueState, slot uint32, reversals uint8) {
 	for _, c := range m.chosen {
 		d := m.dues.at(c.slot)
-		m.touchDue(d.id)
-		d.state, d.pay = state, slot
 		if reversals > 0 {
+			m.touchDue(d.id)
 			d.version++
 			if d.reversals < 255 {
 				d.reversals++
 			}
 		}
+		d.state, d.pay = state, slot
 	}
 }
 
@@ -403,6 +407,7 @@ func (m *Machine) booked(p *pay, slot uint32, b *bank) {
 		r := m.receiptDay(p.receiptDate)
 		r.last++
 		r.slots = append(r.slots, slot)
+		r.left++
 		p.receipt = r.last
 	}
 	m.setDues(ledgerapi.DueStatePaid, slot, 0)
@@ -459,6 +464,9 @@ func (m *Machine) applyVoid(h *ledgerapi.Header, body []byte, out *ledgerapi.Res
 	if p.book = p.our; p.book <= m.sealed {
 		p.book = b.open
 	}
+	if p.receipt == 0 {
+		m.closed = append(m.closed, slot)
+	}
 	m.journal++
 	out.Code = ledgerapi.OK
 	m.describe(p, out)
@@ -488,7 +496,8 @@ func (m *Machine) tombstone(id si.PaymentID, proof ledgerapi.Proof, out *ledgera
 	if out.Code != 0 {
 		return
 	}
-	_, p := m.newPay(id, [16]byte{}, 0, 0, 0)
+	slot, p := m.newPay(id, [16]byte{}, 0, 0, 0)
+	m.closed = append(m.closed, slot)
 	p.state, p.proof, p.ended = ledgerapi.PayTombstone, proof, m.at
 	p.book = max(m.today(), m.sealed+1)
 	out.Code, out.State = ledgerapi.OK, ledgerapi.PayTombstone

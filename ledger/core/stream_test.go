@@ -43,18 +43,13 @@ func (s *storeRows) save(t tester, c *Changes) {
 func (s *storeRows) load(t tester) *Machine {
 	t.Helper()
 	m := New(Config{Region: 1, Area: testArea, Past: s.past})
-	b, keys, i := Bucket(0), []string(nil), 0
-	err := m.Restore(func() (Change, bool, error) {
-		for i == len(keys) {
-			if b++; b > LastLive {
-				return Change{}, false, nil
-			}
-			keys, i = s.past.keys(b, ""), 0
+	var rows []Change
+	for b := BucketMeta; b <= LastLive; b++ {
+		for _, k := range s.past.keys(b, "") {
+			rows = append(rows, Change{b, []byte(k), s.past.rows[b][k]})
 		}
-		k := keys[i]
-		i++
-		return Change{b, []byte(k), s.past.rows[b][k]}, true, nil
-	})
+	}
+	err := m.Restore(rowsNext(rows))
 	if err != nil {
 		t.Fatalf("Restore: %v", err)
 	}
@@ -288,14 +283,7 @@ func TestRestoreRefuses(t *testing.T) {
 		return nil
 	})
 	feed := func(rows []Change, cfg Config) error {
-		i := 0
-		return New(cfg).Restore(func() (Change, bool, error) {
-			if i == len(rows) {
-				return Change{}, false, nil
-			}
-			i++
-			return rows[i-1], true, nil
-		})
+		return New(cfg).Restore(rowsNext(rows))
 	}
 	good := Config{Region: 1, Area: testArea}
 	if err := feed(rows, good); err != nil {
@@ -304,7 +292,9 @@ func TestRestoreRefuses(t *testing.T) {
 	if err := feed(rows, Config{Region: 1, Area: 330111}); !errors.Is(err, ErrRows) {
 		t.Errorf("Restore of another region = %v, want ErrRows", err)
 	}
-	if err := feed([]Change{rows[1], rows[0]}, good); !errors.Is(err, ErrRows) {
+	swapped := slices.Clone(rows)
+	slices.Reverse(swapped)
+	if err := feed(swapped, good); !errors.Is(err, ErrRows) {
 		t.Errorf("Restore out of order = %v, want ErrRows", err)
 	}
 	for i := range rows {

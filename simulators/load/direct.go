@@ -1,6 +1,7 @@
 package load
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -63,7 +64,9 @@ const (
 	directArea  = si.AreaCode(330110)
 	directYear  = 2026
 	sealedBytes = 120 // of a person's sealed particulars, about what the HSM makes
-	fillQueue   = 4000
+	// fillQueue commands are under way while the ledger is filled: the log's
+	// queue takes 32 MiB, and an assessment is 12 KiB.
+	fillQueue = 2000
 	// strideFrom scatters payments over the persons: the step from one payer to
 	// the next, made coprime to their number.
 	strideFrom = 7919
@@ -240,7 +243,7 @@ func (f *filler) do(c ledgerapi.Command) {
 		}
 		if err != nil {
 			f.mu.Lock()
-			f.err = errors.Join(f.err, err)
+			f.err = cmp.Or(f.err, err)
 			f.mu.Unlock()
 		}
 		<-f.slots
