@@ -199,11 +199,21 @@ func (m *Machine) levy(c *ledgerapi.Assess, who si.PersonNo, l levy) (made uint3
 	slot, d := m.dues.take()
 	p := m.personOf(who)
 	*d = due{id: si.DueID(m.lastDue), amount: rest.Total, individual: min(max(rest.Individual, 0), rest.Total),
-		prev: p.lastDue, person: who, next: p.dues, rates: c.Version, dueDay: c.DueDay, period: c.Period, version: 1, fund: c.Fund,
+		prev: p.lastDue, person: who, rates: c.Version, dueDay: c.DueDay, period: c.Period, version: 1, fund: c.Fund,
 		kind: kind, state: ledgerapi.DueOpen, payer: l.payer, lateRule: l.lateRule}
-	p.dues, p.lastDue = slot, d.id
+	p.lastDue = d.id
+	m.linkDue(d, slot)
 	m.dueByID.put(d.id, slot)
 	return 1
+}
+
+// linkDue puts a due into its person's list, which is in order of period.
+func (m *Machine) linkDue(d *due, slot uint32) {
+	link := &m.personOf(d.person).dues
+	for *link != 0 && m.dues.at(*link).period.Start() <= d.period.Start() {
+		link = &m.dues.at(*link).next
+	}
+	d.next, *link = *link, slot
 }
 
 // Bounds of a notice: a citizen is given at most a year to pay it.

@@ -91,6 +91,7 @@ type Machine struct {
 	second  int64 // de7Second is DE 7 of this second
 	de7Then uint32
 
+	walked uint64 // dues that refuseNewer looked at, for the test of its cost
 	broken error
 }
 

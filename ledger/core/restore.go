@@ -299,8 +299,7 @@ func (m *Machine) restoreBlock(k, r *wire.Reader) error {
 		slot, d := m.dues.take()
 		*d = x
 		m.dueByID.put(d.id, slot)
-		p := m.personOf(d.person)
-		d.next, p.dues = p.dues, slot
+		m.linkDue(d, slot)
 		if d.dead() {
 			m.deadDues = append(m.deadDues, slot)
 		}

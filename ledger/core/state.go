@@ -119,7 +119,7 @@ type person struct {
 	past      uint16   // greatest Start of the period of a due that left memory
 	lastDue   si.DueID // heads of the lists through prev
 	oldPay    uint64   // number of the payment that left memory last
-	dues      uint32   // heads of the lists through next
+	dues      uint32   // heads of the lists through next; dues are in order of period
 	pays      uint32
 	cards     uint32
 	notices   uint32

@@ -189,9 +189,16 @@ func (d *Direct) Fill(ctx context.Context, tell func(string)) error {
 	for i := range d.persons {
 		f.do(ledgerapi.Notice{ID: d.id('n', uint64(i)), Person: si.PersonNo(i + 1), Date: d.open, ValidUntil: d.open + noticeDays})
 	}
-	err = f.wait()
-	tell("a notice for each person made")
-	return err
+	// The day of the import is sealed: what the ledger keeps of its commands until
+	// then is no part of a due.
+	if err := f.wait(); err != nil {
+		return err
+	}
+	f.do(ledgerapi.Cutover{ID: d.id('w', 1), Bank: DirectBank, From: d.open, To: d.open + 1})
+	f.do(ledgerapi.SealDay{ID: d.id('s', 0), Date: d.open})
+	d.open++
+	tell("a notice for each person made, the day of the import sealed")
+	return f.wait()
 }
 
 func hash(kind byte, i int) (h si.Hash) {
