@@ -1,9 +1,7 @@
 package core
 
 import (
-	"bytes"
 	"crypto/sha256"
-	"sort"
 
 	"github.com/shebao-pay/shebao/si"
 )
@@ -140,7 +138,7 @@ func (m *Machine) Freeze() *Changes {
 
 // Dirty is how many rows and about how many bytes the next Freeze would hold.
 func (m *Machine) Dirty() (rows, size int) {
-	rows, size = len(m.rows.refs), m.rows.size
+	rows, size = m.rows.len(), m.rows.size
 	about := [classes]int{classPay: paySize, classDue: dueSize << blockBits, classPerson: 300,
 		classHead: headSize << blockBits, classPayGone: goneLen / 8, classDueGone: goneLen / 8, classCard: 64,
 		classNotice: 48, classAck: 80, classIndividual: 32}
@@ -215,19 +213,19 @@ func (c *Changes) encode(k class, i uint32) {
 }
 
 // Len is how many rows the checkpoint holds, those written twice included.
-func (c *Changes) Len() int { return len(c.rows.refs) }
+func (c *Changes) Len() int { return c.rows.len() }
 
 // Each visits every change in ascending order of bucket and key, each key once.
 // It may be called once Step has said done, by any goroutine, without the lock.
 // Applied index and head are in BucketMeta like everything else. Key and Value
 // are good until the next visit ends.
 func (c *Changes) Each(visit func(Change) error) error {
-	c.rows.sort()
-	for i := range c.rows.refs {
-		if i+1 < len(c.rows.refs) && c.rows.same(i, i+1) {
+	refs := c.rows.sorted()
+	for i := range refs {
+		if i+1 < len(refs) && c.rows.same(&refs[i], &refs[i+1]) {
 			continue // the later row of a key counts
 		}
-		if err := visit(c.rows.change(i)); err != nil {
+		if err := visit(c.rows.change(&refs[i])); err != nil {
 			return err
 		}
 	}
@@ -274,9 +272,9 @@ func (m *Machine) Digest() [32]byte {
 	for i := uint32(1); i <= m.indivs.used; i++ {
 		m.encodeRow(classIndividual, i, &rows)
 	}
-	rows.sort()
-	for i := range rows.refs {
-		c := rows.change(i)
+	refs := rows.sorted()
+	for i := range refs {
+		c := rows.change(&refs[i])
 		write(c.Bucket, c.Key, c.Value)
 	}
 	var one rowBuf
@@ -284,7 +282,7 @@ func (m *Machine) Digest() [32]byte {
 		for i := uint32(1); i <= used; i++ {
 			one.reset()
 			m.encodeRow(k, i, &one)
-			c := one.change(0)
+			c := one.change(&one.refs[0])
 			write(c.Bucket, c.Key, c.Value)
 		}
 	}
@@ -294,7 +292,7 @@ func (m *Machine) Digest() [32]byte {
 	for i := range m.persons.used>>blockBits + 1 {
 		one.reset()
 		m.encodeRow(classHead, i, &one)
-		c := one.change(0)
+		c := one.change(&one.refs[0])
 		write(c.Bucket, c.Key, c.Value)
 	}
 	var key, row []byte
@@ -307,84 +305,4 @@ func (m *Machine) Digest() [32]byte {
 	var sum [32]byte
 	h.Sum(sum[:0])
 	return sum
-}
-
-// rowBuf holds encoded rows in large pieces.
-type rowBuf struct {
-	chunks [][]byte
-	refs   []rowRef
-	size   int
-}
-
-type rowRef struct {
-	chunk  uint32
-	at     uint32
-	value  uint32 // length; noValue deletes
-	key    uint16 // length
-	bucket Bucket
-}
-
-const (
-	noValue      = 1<<32 - 1
-	rowChunkSize = 1 << 20
-)
-
-func (r *rowBuf) add(b Bucket, key, value []byte) {
-	need := len(key) + len(value)
-	n := len(r.chunks)
-	if n == 0 || cap(r.chunks[n-1])-len(r.chunks[n-1]) < need {
-		r.chunks = append(r.chunks, make([]byte, 0, max(need, rowChunkSize)))
-		n++
-	}
-	c := r.chunks[n-1]
-	ref := rowRef{chunk: uint32(n - 1), at: uint32(len(c)), value: uint32(len(value)), key: uint16(len(key)), bucket: b}
-	if value == nil {
-		ref.value = noValue
-	}
-	r.chunks[n-1] = append(append(c, key...), value...)
-	r.refs = append(r.refs, ref)
-	r.size += need
-}
-
-func (r *rowBuf) reset() {
-	if len(r.chunks) > 1 {
-		r.chunks = r.chunks[:1]
-	}
-	for i := range r.chunks {
-		r.chunks[i] = r.chunks[i][:0]
-	}
-	r.refs, r.size = r.refs[:0], 0
-}
-
-func (r *rowBuf) keyOf(i int) []byte {
-	f := &r.refs[i]
-	return r.chunks[f.chunk][f.at : f.at+uint32(f.key) : f.at+uint32(f.key)]
-}
-
-func (r *rowBuf) change(i int) Change {
-	f := &r.refs[i]
-	c := Change{Bucket: f.bucket, Key: r.keyOf(i)}
-	if f.value != noValue {
-		at := f.at + uint32(f.key)
-		c.Value = r.chunks[f.chunk][at : at+f.value : at+f.value]
-	}
-	return c
-}
-
-func (r *rowBuf) same(i, j int) bool {
-	return r.refs[i].bucket == r.refs[j].bucket && bytes.Equal(r.keyOf(i), r.keyOf(j))
-}
-
-// sort orders rows by bucket and key and keeps the order of rows of one key.
-func (r *rowBuf) sort() { sort.Stable((*byKey)(r)) }
-
-type byKey rowBuf
-
-func (r *byKey) Len() int      { return len(r.refs) }
-func (r *byKey) Swap(i, j int) { r.refs[i], r.refs[j] = r.refs[j], r.refs[i] }
-func (r *byKey) Less(i, j int) bool {
-	if a, b := r.refs[i].bucket, r.refs[j].bucket; a != b {
-		return a < b
-	}
-	return bytes.Compare((*rowBuf)(r).keyOf(i), (*rowBuf)(r).keyOf(j)) < 0
 }
