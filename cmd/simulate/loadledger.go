@@ -39,6 +39,7 @@ type ledgerResult struct {
 	SealLongest  float64 `json:"seal_longest_ms,omitempty"`
 	Tail         int     `json:"tail_records,omitempty"`
 	RestartMs    float64 `json:"restart_ms,omitempty"`
+	RestartCPU   float64 `json:"restart_cpu_ms,omitempty"`
 	StateBytes   int64   `json:"state_bytes"`
 	VerifySecond float64 `json:"verify_s"`
 }
@@ -78,6 +79,14 @@ func (f *loadFlags) runLedger(ctx context.Context, tell func(string)) (ledgerRes
 	if err := errors.Join(d.Fill(ctx, tell), node.Checkpoint()); err != nil {
 		return out, errors.Join(err, node.Close())
 	}
+	// A node that starts holds what it needs and nothing of how it came to it.
+	if err := node.Close(); err != nil {
+		return out, err
+	}
+	if node, err = benchNode(real, false); err != nil {
+		return out, err
+	}
+	d.SetTaker(node)
 	filled := heapInUse()
 	out.HeapPerDue = float64(filled-empty) / float64(d.Open())
 	tell(fmt.Sprintf("%d open dues, %.0f bytes each", d.Open(), out.HeapPerDue))
@@ -105,7 +114,7 @@ func (f *loadFlags) runLedger(ctx context.Context, tell func(string)) (ledgerRes
 
 // measure pays for a while and adds what it came to.
 func (f *loadFlags) measure(ctx context.Context, d *load.Direct, node *ledger.Node, seconds int, out *ledgerResult, tell func(string)) error {
-	stop, err := profileTo(f.profile)
+	stop, err := profileTo(f.profile, "")
 	if err != nil {
 		return err
 	}
@@ -184,14 +193,20 @@ func (f *loadFlags) killed(ctx context.Context, dir string, d *load.Direct, out 
 	if err = errors.Join(err, killed); err != nil {
 		return fmt.Errorf("%s said %q: %w", tailCommand, line, err)
 	}
-	began := time.Now()
+	stop, err := profileTo(f.profile, ".restart")
+	if err != nil {
+		return err
+	}
+	began, cpu := time.Now(), cpuOfSelf()
 	node, err := benchNode(dir, false)
+	stop()
 	if err != nil {
 		return err
 	}
 	if len(node.DuesOf(1, 0)) == 0 {
 		err = errors.New("the first query found no dues")
 	}
+	out.RestartCPU = float64(cpuOfSelf()-cpu) / float64(time.Millisecond)
 	out.RestartMs = float64(time.Since(began).Microseconds()) / 1000
 	out.Tail = node.Stats().Tail
 	tell(fmt.Sprintf("killed with -9 behind %d records; first query answered after %.0f ms", out.Tail, out.RestartMs))
@@ -244,6 +259,11 @@ func tailCmd() *cobra.Command {
 // prove verifies the stopped ledger as shebaoctl does.
 func (f *loadFlags) prove(dir string, out *ledgerResult, tell func(string)) error {
 	began, told := time.Now(), time.Now()
+	stop, err := profileTo(f.profile, ".verify")
+	if err != nil {
+		return err
+	}
+	defer stop()
 	rep, err := ledger.Verify(dir, func(done, total int64) {
 		if time.Since(told) > 10*time.Second {
 			told = time.Now()
@@ -319,11 +339,11 @@ func cpuOfSelf() time.Duration {
 }
 
 // profileTo writes a processor profile until the function it gives is called.
-func profileTo(path string) (func(), error) {
+func profileTo(path, part string) (func(), error) {
 	if path == "" {
 		return func() {}, nil
 	}
-	w, err := os.Create(path) // #nosec G304 -- the file that was asked for
+	w, err := os.Create(path + part) // #nosec G304 -- the file that was asked for
 	if err != nil {
 		return nil, err
 	}

@@ -112,6 +112,9 @@ func (d *Direct) Args() []string {
 // SetOpen tells the bank's open date, if it is not today.
 func (d *Direct) SetOpen(open si.BusinessDate) { d.open = open }
 
+// SetTaker goes on with another taker, such as the same ledger opened again.
+func (d *Direct) SetTaker(t Taker) { d.taker = t }
+
 // Made is how many dues were assessed so far, Open how many of them are unpaid.
 func (d *Direct) Made() int { return d.made }
 
