@@ -141,8 +141,8 @@ func (f *loadFlags) dispatch(ctx context.Context, tell func(string)) (stage.Load
 	return r.LoadResult, r, err
 }
 
-// slices is in how many parts a run with the yardstick is measured, in turn.
-const slices = 3
+// turns is in how many parts a run with the yardstick is measured, in turn.
+const turns = 3
 
 func (f *loadFlags) run(ctx context.Context, tell func(string)) (loadResult, error) {
 	var out loadResult
@@ -150,9 +150,9 @@ func (f *loadFlags) run(ctx context.Context, tell func(string)) (loadResult, err
 		r, err := f.once(ctx, false, f.seconds, tell)
 		return loadResult{LoadResult: r}, err
 	}
-	part := max(1, f.seconds/slices)
+	part := max(1, f.seconds/turns)
 	var real, null float64
-	for i := range slices {
+	for i := range turns {
 		r, err := f.once(ctx, false, part, tell)
 		if err != nil {
 			return out, err
@@ -161,14 +161,14 @@ func (f *loadFlags) run(ctx context.Context, tell func(string)) (loadResult, err
 		if err != nil {
 			return out, err
 		}
-		tell(fmt.Sprintf("slice %d of %d: ledger %.0f, null ledger %.0f payments a second", i+1, slices, r.PerSecond, n.PerSecond))
+		tell(fmt.Sprintf("slice %d of %d: ledger %.0f, null ledger %.0f payments a second", i+1, turns, r.PerSecond, n.PerSecond))
 		real, null = real+r.PerSecond, null+n.PerSecond
 		r.Payments += out.Payments
 		r.Errors += out.Errors + n.Errors
 		out.LoadResult = r
 	}
-	out.PerSecond = real / slices
-	mean, ratio := null/slices, real/null
+	out.PerSecond = real / turns
+	mean, ratio := null/turns, real/null
 	out.NullPerSecond, out.Ratio = &mean, &ratio
 	return out, nil
 }

@@ -151,19 +151,19 @@ func (f *loadFlags) beside(ctx context.Context, d *load.Direct, node *ledger.Nod
 		return err
 	}
 	nd, err := load.NewDirect(load.DirectConfig{Taker: none, Persons: f.persons, Dues: 1 << 40, Null: true})
-	part := max(1, f.seconds/slices)
+	part := max(1, f.seconds/turns)
 	var real, null float64
-	for i := 0; i < slices && err == nil; i++ {
+	for i := 0; i < turns && err == nil; i++ {
 		var n ledgerResult
 		if err = f.measure(ctx, d, node, part, out, tell); err == nil {
 			err = f.measure(ctx, nd, none, part, &n, tell)
 		}
 		out.Errors += n.Errors
 		real, null = real+out.PerSecond, null+n.PerSecond
-		tell(fmt.Sprintf("slice %d of %d: ledger %.0f, null ledger %.0f payments a second", i+1, slices, out.PerSecond, n.PerSecond))
+		tell(fmt.Sprintf("slice %d of %d: ledger %.0f, null ledger %.0f payments a second", i+1, turns, out.PerSecond, n.PerSecond))
 	}
-	out.PerSecond = real / slices
-	mean, ratio := null/slices, real/null
+	out.PerSecond = real / turns
+	mean, ratio := null/turns, real/null
 	out.NullPerSecond, out.Ratio = &mean, &ratio
 	return errors.Join(err, none.Close())
 }

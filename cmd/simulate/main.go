@@ -4,6 +4,7 @@
 //	simulate demo        everything, with pages to click: what `make run` starts
 //	simulate play        one citizen pays two dues, without a browser
 //	simulate load        many payments, counted and checked
+//	simulate bench       the ledger beside other engines, and every bar
 //	simulate residents   fictional persons as import files
 //
 // Everything it stands for is outside shebao: hardware, banks, people. The
@@ -55,6 +56,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(demoCommand(), playCommand(), loadCommand(), residentsCommand(), tailCmd())
+	root.AddCommand(demoCommand(), playCommand(), loadCommand(), benchCommand(), residentsCommand(), tailCmd())
 	return root.ExecuteContext(ctx)
 }
