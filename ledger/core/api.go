@@ -16,6 +16,8 @@ type Config struct {
 	// no list of what changed, and hold what leaves the live state in a map.
 	// For replays by verify, simulations and benchmarks.
 	Volatile bool
+	// sweepFirst is set by tests that want a day to leave memory in small steps.
+	sweepFirst int
 }
 
 // Past reads rows that Changes has brought to durable storage. Apply asks it

@@ -365,7 +365,7 @@ func TestSealDay(t *testing.T) {
 		if durable {
 			c := r.m.Freeze()
 			c.Step(1 << 30)
-			(&storeRows{past}).save(t, c)
+			(&storeRows{past: past}).save(t, c)
 			r.m.Release(c)
 			if len(r.m.old.pays) != 0 {
 				t.Error("old rows stay in memory after Release")

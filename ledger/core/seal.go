@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"slices"
 	"sort"
 
@@ -272,7 +273,7 @@ func (m *Machine) applySealDay(h *ledgerapi.Header, body []byte, out *ledgerapi.
 		}
 	}
 	m.sweep = sweep{date: 1}
-	m.sweepOn(sweepFirst)
+	m.sweepOn(cmp.Or(m.cfg.sweepFirst, sweepFirst))
 	out.Code, out.OurDate = ledgerapi.OK, c.Date
 }
 
