@@ -189,12 +189,11 @@ func (f *benchFlags) compare(ctx context.Context, dir string, seconds int, tell 
 	if err != nil {
 		return all, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(pgDir)) }()
 	pg, err := rivals.Postgres(ctx, pgDir, rivalDues, int64(load.DirectAmount))
 	if err != nil {
-		return all, err
+		return all, errors.Join(err, os.RemoveAll(pgDir))
 	}
-	pgEnd := func() error { return pg.Close() }
+	pgEnd := func() error { return errors.Join(pg.Close(), os.RemoveAll(pgDir)) }
 	if c, e := openOther("PostgreSQL 15, batched", pg, rivalPersons, rivalDues, pg.PID(), false, pgEnd); !add(c, e) {
 		return all, err
 	}
@@ -242,9 +241,9 @@ func (f *benchFlags) run(ctx context.Context, tell func(string)) (string, error)
 	tell(m.String())
 	began := time.Now()
 	steal, all := ticks()
-	seconds, sustain, loadSeconds := 10, 600, 30
+	seconds, sustain, loadSeconds, persons := 10, 600, 30, 903_000
 	if f.short {
-		seconds, sustain, loadSeconds = 2, 60, 5
+		seconds, sustain, loadSeconds, persons = 2, 60, 5, 100_000
 	}
 	p := page{machine: m, short: f.short, seconds: seconds}
 	if p.engines, err = f.compare(ctx, dir, seconds, tell); err != nil {
@@ -267,7 +266,7 @@ func (f *benchFlags) run(ctx context.Context, tell func(string)) (string, error)
 	}
 	for _, w := range wires {
 		lf := loadFlags{path: "counter", bank: "ccb", links: w.links, inFlight: w.inFlight, rate: w.rate, seconds: loadSeconds,
-			persons: 903_000, dues: 300_000, null: w.null}
+			persons: persons, dues: persons / 3, null: w.null}
 		tell("over TCP: " + w.name)
 		r, err := lf.run(ctx, tell)
 		if err != nil {
