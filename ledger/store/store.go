@@ -30,7 +30,7 @@ import (
 
 // Schema is the version of the bucket layout. A file of another one is refused;
 // it is built anew from the log.
-const Schema = 1
+const Schema = 2
 
 // The store's own bucket beside those of core.
 var (
