@@ -123,7 +123,7 @@ func (f *loadFlags) measure(ctx context.Context, d *load.Direct, node *ledger.No
 	before, cpu := node.Stats(), cpuOfSelf()
 	rep, err := d.Run(ctx, load.DirectRun{
 		InFlight: f.inFlight, Rate: f.rate, Duration: time.Duration(seconds) * time.Second, DayEvery: f.day,
-		OnMinute: func(m load.Minute) { tell(minuteLine(m, node.Stats(), g)) },
+		OnMinute: func(m load.Minute) { tell(minuteLine(m, node.Stats())) },
 	})
 	cpu = cpuOfSelf() - cpu
 	after := node.Stats()
@@ -179,6 +179,7 @@ func (f *loadFlags) killed(ctx context.Context, dir string, d *load.Direct, out 
 	args := []string{tailCommand, "--dir", dir, "--payments", strconv.Itoa(f.tail), "--inflight", strconv.Itoa(f.inFlight)}
 	args = append(args, d.Args()...)
 	child := exec.CommandContext(ctx, self, args...) // #nosec G204 -- this program again
+	child.Args[0] = os.Args[0]                       // and under the name it was started by
 	child.Stderr = os.Stderr
 	said, err := child.StdoutPipe()
 	if err != nil {
@@ -313,7 +314,7 @@ func (g *gauges) end() {
 	g.wg.Wait()
 }
 
-func minuteLine(m load.Minute, s ledger.Stats, _ *gauges) string {
+func minuteLine(m load.Minute, s ledger.Stats) string {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(live)
 	return fmt.Sprintf("minute %d: %.0f payments/s, p50 %.2f, p99 %.2f, p99.9 %.2f, longest %.0f ms; live heap %d MiB, %d records behind the checkpoint, state file %d MiB",

@@ -196,7 +196,7 @@ func (c *Changes) Step(max int) (done bool) {
 		c.next++
 		if t.has(i, c.gen) { // else it changed meanwhile and is encoded
 			c.encode(c.class, i)
-			if max--; c.class == classDue {
+			if max--; c.class == classDue || c.class == classHead {
 				max -= blockCost
 			}
 		}
@@ -204,7 +204,7 @@ func (c *Changes) Step(max int) (done bool) {
 	return c.done
 }
 
-// blockCost is how many other records a block of dues takes as long as to encode.
+// blockCost is how many other records a block takes as long as to encode.
 const blockCost = 40
 
 func (c *Changes) encode(k class, i uint32) {

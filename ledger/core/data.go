@@ -41,6 +41,7 @@ func (m *Machine) applyData(h *ledgerapi.Header, body []byte, out *ledgerapi.Res
 		*a = ack{id: h.ID, fp: fp, at: m.at, notice: out.Notice, total: out.Total, person: out.Person,
 			count: out.Count, version: out.Version, our: out.OurDate, bank: out.Bank}
 		m.ackByID.put(h.ID, slot)
+		m.ackQueue = append(m.ackQueue, slot)
 		m.touch(classAck, slot)
 	}
 }

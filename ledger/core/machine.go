@@ -58,6 +58,7 @@ type Machine struct {
 	byNotice  table[si.NoticeNo]
 	acks      pool[ack]
 	ackByID   table[si.PaymentID]
+	ackQueue  []uint32 // slots of acks, oldest first
 	indivs    pool[individual]
 	byIndiv   table[indivKey]
 	indivSum  [funds]si.Fen

@@ -2,9 +2,11 @@ package core
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/shebao-pay/shebao/si"
 	"github.com/shebao-pay/shebao/si/ledgerapi"
@@ -145,6 +147,7 @@ func (m *Machine) restoreRow(c Change) error {
 		k.Fill(a.id[:])
 		readAck(&r, a)
 		m.ackByID.put(a.id, slot)
+		m.ackQueue = append(m.ackQueue, slot)
 	case BucketIndividual:
 		slot, x := m.indivs.take()
 		x.key = indivKey{person: si.PersonNo(beU32(&k)), fund: si.Fund(k.U8())}
@@ -307,8 +310,10 @@ func (m *Machine) restoreBlock(k, r *wire.Reader) error {
 	return r.Err()
 }
 
-// relink gives the dues that a payment has the state that the payment says.
+// relink gives the dues that a payment has the state that the payment says, and
+// puts what came in order of id into order of time.
 func (m *Machine) relink() error {
+	slices.SortFunc(m.ackQueue, func(a, b uint32) int { return cmp.Compare(m.acks.at(a).at, m.acks.at(b).at) })
 	for slot := uint32(1); slot <= m.pays.used; slot++ {
 		p := m.pays.at(slot)
 		state := wantDue(p)

@@ -267,11 +267,11 @@ func (m *Machine) applySealDay(h *ledgerapi.Header, body []byte, out *ledgerapi.
 		m.retireDue(slot)
 	}
 	m.deadDues = m.deadDues[:0]
-	for slot := uint32(1); slot <= m.acks.used; slot++ {
-		if a := m.acks.at(slot); a.at != 0 && dateOfMillis(a.at) <= m.sealed {
-			m.retireAck(a, slot)
-		}
+	old := 0 // times never run backwards, so the oldest come first
+	for ; old < len(m.ackQueue) && dateOfMillis(m.acks.at(m.ackQueue[old]).at) <= m.sealed; old++ {
+		m.retireAck(m.acks.at(m.ackQueue[old]), m.ackQueue[old])
 	}
+	m.ackQueue = m.ackQueue[:copy(m.ackQueue, m.ackQueue[old:])]
 	m.sweep = sweep{date: 1}
 	m.sweepOn(cmp.Or(m.cfg.sweepFirst, sweepFirst))
 	out.Code, out.OurDate = ledgerapi.OK, c.Date
