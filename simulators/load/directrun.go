@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -279,7 +278,7 @@ func (r *directRun) turnDay(now time.Duration) {
 		return
 	}
 	seal := a.to != 0 && !a.seal
-	if seal && slices.ContainsFunc(r.slots, func(s directSlot) bool { return s.live && s.pay.BankDate < d.open }) {
+	if seal && r.behind(d.open) {
 		return
 	}
 	a.busy, a.seal, a.from = true, seal, now
@@ -294,6 +293,16 @@ func (r *directRun) turnDay(now time.Duration) {
 		a.at += sealAfter
 	}
 	r.send(c)
+}
+
+// behind tells whether a payment of an earlier date is under way.
+func (r *directRun) behind(open si.BusinessDate) bool {
+	for i := range r.slots { // by place: an answer may be arriving in the rest of it
+		if s := &r.slots[i]; s.live && s.pay.BankDate < open {
+			return true
+		}
+	}
+	return false
 }
 
 // submit begins what may begin now and tells how long until the next payment
