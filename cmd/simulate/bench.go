@@ -48,7 +48,7 @@ func benchCommand() *cobra.Command {
 	}
 	c.Flags().StringVar(&f.out, "out", "", "file for the page (default standard output)")
 	c.Flags().StringVar(&f.dir, "dir", "", "where data directories are made (default the folder for temporary files)")
-	c.Flags().BoolVar(&f.short, "short", false, "minutes instead of half an hour: shorter rounds and one minute at the sustained rate")
+	c.Flags().BoolVar(&f.short, "short", false, "minutes instead of half an hour: shorter rounds of small ledgers; shows that everything runs, judges nothing")
 	return c
 }
 
@@ -208,12 +208,21 @@ func (f *benchFlags) compare(ctx context.Context, dir string, seconds int, tell 
 	return all, nil
 }
 
+// plan is how long each part takes, in seconds, and how large the ledger is.
+type plan struct{ round, load, sustain, persons, dues, tail int }
+
+var (
+	full  = plan{round: 10, load: 30, sustain: 600, persons: 903_000, dues: 5_000_000, tail: 1_000_000}
+	short = plan{round: 2, load: 5, sustain: 65, persons: 50_000, dues: 250_000, tail: 100_000}
+)
+
 // sizes has a small and a large ledger pay in turn.
-func (f *benchFlags) sizes(ctx context.Context, dir string, seconds int, tell func(string)) (small, large *contender, err error) {
+func (f *benchFlags) sizes(ctx context.Context, dir string, p *plan, tell func(string)) (small, large *contender, err error) {
+	seconds := p.round
 	if small, err = openLedger(ctx, "10,000 open dues", filepath.Join(dir, "small"), 5000, 10_000); err != nil {
 		return nil, nil, err
 	}
-	if large, err = openLedger(ctx, "5,000,000 open dues", filepath.Join(dir, "large"), 903_000, 5_000_000); err != nil {
+	if large, err = openLedger(ctx, fmt.Sprintf("%d open dues", p.dues), filepath.Join(dir, "large"), p.persons, p.dues); err != nil {
 		return nil, nil, errors.Join(err, small.end())
 	}
 	for i := range rivalRounds {
@@ -241,32 +250,32 @@ func (f *benchFlags) run(ctx context.Context, tell func(string)) (string, error)
 	tell(m.String())
 	began := time.Now()
 	steal, all := ticks()
-	seconds, sustain, loadSeconds, persons := 10, 600, 30, 903_000
+	p := page{machine: m, short: f.short, plan: full}
 	if f.short {
-		seconds, sustain, loadSeconds, persons = 2, 60, 5, 100_000
+		p.plan = short
 	}
-	p := page{machine: m, short: f.short, seconds: seconds}
-	if p.engines, err = f.compare(ctx, dir, seconds, tell); err != nil {
+	if p.engines, err = f.compare(ctx, dir, p.plan.round, tell); err != nil {
 		return "", err
 	}
-	if p.small, p.large, err = f.sizes(ctx, dir, seconds, tell); err != nil {
+	if p.small, p.large, err = f.sizes(ctx, dir, &p.plan, tell); err != nil {
 		return "", err
 	}
 	if err := emptied(dir); err != nil {
 		return "", err
 	}
-	closed := loadFlags{path: "ledger", inFlight: rivalInFlight, seconds: loadSeconds, persons: 903_000, dues: 5_000_000, tail: 1_000_000, dir: dir}
+	closed := loadFlags{path: "ledger", inFlight: rivalInFlight, seconds: p.plan.load, persons: p.plan.persons, dues: p.plan.dues,
+		tail: p.plan.tail, dir: dir}
 	if p.closed, err = closed.runLedger(ctx, tell); err != nil {
 		return "", err
 	}
 	long := closed
-	long.rate, long.seconds, long.day = 50_000, sustain, time.Minute
+	long.rate, long.seconds, long.day = 50_000, p.plan.sustain, time.Minute
 	if p.long, err = long.runLedger(ctx, func(s string) { p.minutes = append(p.minutes, s); tell(s) }); err != nil {
 		return "", err
 	}
 	for _, w := range wires {
-		lf := loadFlags{path: "counter", bank: "ccb", links: w.links, inFlight: w.inFlight, rate: w.rate, seconds: loadSeconds,
-			persons: persons, dues: persons / 3, null: w.null}
+		lf := loadFlags{path: "counter", bank: "ccb", links: w.links, inFlight: w.inFlight, rate: w.rate, seconds: p.plan.load,
+			persons: p.plan.persons, dues: p.plan.persons / 3, null: w.null}
 		tell("over TCP: " + w.name)
 		r, err := lf.run(ctx, tell)
 		if err != nil {

@@ -24,7 +24,17 @@ type machine struct {
 	commit, cpu, kernel string
 	cores               int
 	memory              uint64 // bytes
+	load                string // average of a minute when the run began
 	sync50, sync99      time.Duration
+}
+
+// quietLoad is the load average of a minute up to which a machine counts as idle.
+const quietLoad = 0.5
+
+// busy tells whether other work was running when the run began.
+func (m machine) busy() bool {
+	v, err := strconv.ParseFloat(m.load, 64)
+	return err != nil || v > quietLoad
 }
 
 func describe(dir string) (machine, error) {
@@ -47,6 +57,11 @@ func describe(dir string) (machine, error) {
 		return m, err
 	}
 	m.kernel = strings.TrimSpace(string(kernel))
+	load, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return m, err
+	}
+	m.load, _, _ = strings.Cut(string(load), " ")
 	kib, _, _ := strings.Cut(afterColon("/proc/meminfo", "MemTotal"), " ")
 	if n, err := strconv.ParseUint(kib, 10, 64); err == nil {
 		m.memory = n << 10
@@ -56,8 +71,8 @@ func describe(dir string) (machine, error) {
 }
 
 func (m machine) String() string {
-	return fmt.Sprintf("%d cores of %s, %d GiB, Linux %s, %s; one 4 KiB write with fdatasync takes %.2f ms (median), %.2f ms (99 %%)",
-		m.cores, m.cpu, m.memory>>30, m.kernel, runtime.Version(), ms(m.sync50), ms(m.sync99))
+	return fmt.Sprintf("%d cores of %s, %d GiB, Linux %s, %s; one 4 KiB write with fdatasync takes %.2f ms (median), %.2f ms (99 %%); load average %s before the run",
+		m.cores, m.cpu, m.memory>>30, m.kernel, runtime.Version(), ms(m.sync50), ms(m.sync99), m.load)
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
