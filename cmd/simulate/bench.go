@@ -318,11 +318,4 @@ var wires = []wire{
 	{"one client", 1, 1, 0, false, "p99 ≤ 0.5 ms", func(r *loadResult) bool { return r.P99 <= 0.5 }},
 }
 
-func yes(held bool) string {
-	if held {
-		return "held"
-	}
-	return "**missed**"
-}
-
 func lines(all ...string) string { return strings.Join(all, "\n") + "\n" }

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,17 +39,11 @@ func (m machine) busy() bool {
 
 func describe(dir string) (machine, error) {
 	m := machine{cores: runtime.NumCPU(), commit: "unknown"}
-	if b, ok := debug.ReadBuildInfo(); ok {
-		changed := ""
-		for _, s := range b.Settings {
-			switch {
-			case s.Key == "vcs.revision":
-				m.commit = s.Value[:min(12, len(s.Value))]
-			case s.Key == "vcs.modified" && s.Value == "true":
-				changed = ", changed"
-			}
-		}
-		m.commit += changed
+	if out, err := exec.Command("git", "rev-parse", "--short", "HEAD").Output(); err == nil {
+		m.commit = strings.TrimSpace(string(out))
+	}
+	if exec.Command("git", "diff", "--quiet", "HEAD", "--", ".", ":!docs").Run() != nil {
+		m.commit += ", changed"
 	}
 	m.cpu = afterColon("/proc/cpuinfo", "model name")
 	kernel, err := os.ReadFile("/proc/sys/kernel/osrelease")
