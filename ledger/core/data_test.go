@@ -507,7 +507,7 @@ func TestCheckFinds(t *testing.T) {
 		"due of another":        func(m *Machine) { m.dues.at(1).pay = 2 },
 		"due amount":            func(m *Machine) { m.dues.at(1).amount++ },
 		"due out of the list":   func(m *Machine) { m.persons.at(1).dues = 0 },
-		"due out of the index":  func(m *Machine) { m.dueByID.del(1, 1) },
+		"due out of the index":  func(m *Machine) { m.dueByID.del(1) },
 		"payment state":         func(m *Machine) { m.pays.at(2).state = ledgerapi.PayVoided },
 		"payment off the list":  func(m *Machine) { m.live = m.live[:0] },
 		"payment off the index": func(m *Machine) { m.payByID.del(m.pays.at(2).id, 2) },

@@ -37,7 +37,7 @@ type Machine struct {
 	sweep      sweep
 
 	dues      pool[due]
-	dueByID   table[si.DueID]
+	dueByID   dense
 	deadDues  []uint32 // slots of dues to leave at the next seal
 	pays      pool[pay]
 	payByID   table[si.PaymentID]
@@ -108,7 +108,6 @@ func New(cfg Config) *Machine {
 	m.items.unit, m.blobs.unit = 1, 32
 	hashID := func(id si.PaymentID) uint64 { return mix16(id) }
 	hashHash := func(h si.Hash) uint64 { return mix16(h) }
-	m.dueByID = newTable(func(id si.DueID) uint64 { return mix(uint64(id)) }, func(s uint32) si.DueID { return m.dues.at(s).id })
 	m.payByID = newTable(hashID, func(s uint32) si.PaymentID { return m.pays.at(s).id })
 	m.ackByID = newTable(hashID, func(s uint32) si.PaymentID { return m.acks.at(s).id })
 	m.byTrace = newTable(func(k traceKey) uint64 { return mix(uint64(k.acq)<<52 ^ uint64(k.stan)<<32 ^ uint64(k.de7)) }, m.traceOf)

@@ -291,9 +291,9 @@ func (m *Machine) restoreBlock(k, r *wire.Reader) error {
 	if k.End() != nil {
 		return ErrRows
 	}
-	for r.Len() > 0 {
+	for id := max(1, si.DueID(block)<<blockBits); r.Len() > 0; id++ {
 		x := readDue(r)
-		if r.Err() != nil || uint64(x.id)>>blockBits != block || m.personOf(x.person) == nil || m.dueByID.get(x.id) != 0 {
+		if r.Err() != nil || x.id != id || uint64(id) > m.lastDue || uint64(blockOf(id)) != block || m.personOf(x.person) == nil {
 			return ErrRows
 		}
 		if m.dueGone.has(uint64(x.id)) {

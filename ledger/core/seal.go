@@ -419,7 +419,7 @@ func (m *Machine) retireDue(slot uint32) {
 		link = &m.dues.at(*link).next
 	}
 	*link = d.next
-	m.dueByID.del(d.id, slot)
+	m.dueByID.del(d.id)
 	m.dues.drop(slot)
 }
 
