@@ -176,7 +176,7 @@ func (m *Machine) levy(c *ledgerapi.Assess, who si.PersonNo, l levy) (made uint3
 	if fixed.Total+open.Total == l.share.Total && fixed.Individual+open.Individual == l.share.Individual {
 		return 0
 	}
-	for slot := m.personOf(who).dues; slot != 0; {
+	for slot := m.personOf(who).dues; slot != 0 && open.Total > 0; {
 		d := m.dues.at(slot)
 		if same(d) && (d.state == ledgerapi.DueOpen || d.state == ledgerapi.DueAssessed || d.state == ledgerapi.DueNoticed) {
 			m.touchDue(d.id)
