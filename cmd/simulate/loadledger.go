@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,7 +40,6 @@ type ledgerResult struct {
 	SealLongest  float64 `json:"seal_longest_ms,omitempty"`
 	Tail         int     `json:"tail_records,omitempty"`
 	RestartMs    float64 `json:"restart_ms,omitempty"`
-	RestartCPU   float64 `json:"restart_cpu_ms,omitempty"`
 	StateBytes   int64   `json:"state_bytes"`
 	VerifySecond float64 `json:"verify_s"`
 }
@@ -169,52 +169,54 @@ func (f *loadFlags) beside(ctx context.Context, d *load.Direct, node *ledger.Nod
 }
 
 // killed has a process of its own pay so many records behind the last
-// checkpoint, kills it with -9 in the middle of more, and times the start
-// behind it, up to the first answered query.
+// checkpoint, kills it with -9 in the middle of more, and times another one from
+// its start to its first answered query.
 func (f *loadFlags) killed(ctx context.Context, dir string, d *load.Direct, out *ledgerResult, tell func(string)) error {
-	self, err := os.Executable()
+	pays, said, err := self(ctx, append([]string{tailCommand, "--dir", dir, "--payments", strconv.Itoa(f.tail),
+		"--inflight", strconv.Itoa(f.inFlight)}, d.Args()...)...)
+	if err == nil {
+		err = errors.Join(err, pays.Process.Kill())
+		_ = pays.Wait() // it was killed
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("%s said %q: %w", tailCommand, said, err)
 	}
-	args := []string{tailCommand, "--dir", dir, "--payments", strconv.Itoa(f.tail), "--inflight", strconv.Itoa(f.inFlight)}
-	args = append(args, d.Args()...)
-	child := exec.CommandContext(ctx, self, args...) // #nosec G204 -- this program again
-	child.Args[0] = os.Args[0]                       // and under the name it was started by
-	child.Stderr = os.Stderr
-	said, err := child.StdoutPipe()
+	began := time.Now()
+	start, said, err := self(ctx, tailCommand, "--dir", dir)
+	out.RestartMs = ms(time.Since(began))
+	if err == nil {
+		_, err = fmt.Sscanf(said, "answered behind %d records", &out.Tail)
+		err = errors.Join(err, start.Wait())
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("the start behind a kill said %q: %w", said, err)
 	}
-	if err := child.Start(); err != nil {
-		return fmt.Errorf("%s: %w", tailCommand, err)
-	}
-	line, err := bufio.NewReader(said).ReadString('\n')
-	killed := child.Process.Kill()
-	_ = child.Wait() // it was killed
-	if err = errors.Join(err, killed); err != nil {
-		return fmt.Errorf("%s said %q: %w", tailCommand, line, err)
-	}
-	stop, err := profileTo(f.profile, ".restart")
-	if err != nil {
-		return err
-	}
-	began, cpu := time.Now(), cpuOfSelf()
-	node, err := benchNode(dir, false)
-	stop()
-	if err != nil {
-		return err
-	}
-	if len(node.DuesOf(1, 0)) == 0 {
-		err = errors.New("the first query found no dues")
-	}
-	out.RestartCPU = float64(cpuOfSelf()-cpu) / float64(time.Millisecond)
-	out.RestartMs = float64(time.Since(began).Microseconds()) / 1000
-	out.Tail = node.Stats().Tail
 	tell(fmt.Sprintf("killed with -9 behind %d records; first query answered after %.0f ms", out.Tail, out.RestartMs))
-	return errors.Join(err, node.Close())
+	return nil
 }
 
-// tailCmd is the ledger that is killed: it pays, says so, and pays on.
+// self starts this program again and gives the first line that it says.
+func self(ctx context.Context, args ...string) (*exec.Cmd, string, error) {
+	path, err := os.Executable()
+	if err != nil {
+		return nil, "", err
+	}
+	c := exec.CommandContext(ctx, path, args...) // #nosec G204 -- this program again
+	c.Args[0] = os.Args[0]                       // and under the name it was started by
+	c.Stderr = os.Stderr
+	said, err := c.StdoutPipe()
+	if err != nil {
+		return nil, "", err
+	}
+	if err := c.Start(); err != nil {
+		return nil, "", err
+	}
+	line, err := bufio.NewReader(said).ReadString('\n')
+	return c, line, err
+}
+
+// tailCmd is the ledger that is killed: it pays, says so, and pays on. Without
+// payments it is the one that starts again: it answers a query, says so, and ends.
 func tailCmd() *cobra.Command {
 	var dir string
 	var payments, inFlight, persons, made, paid int
@@ -222,6 +224,9 @@ func tailCmd() *cobra.Command {
 		Use: tailCommand, Hidden: true, Args: cobra.NoArgs,
 		Short: "A ledger that pays without checkpoints until it is killed",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if payments == 0 {
+				return answerOnce(dir, cmd.OutOrStdout())
+			}
 			node, err := ledger.Open(ledger.Config{Dir: dir, Region: directRegion, Area: directArea, MinFree: 1,
 				CheckpointEvery: time.Hour, CheckpointBytes: 1 << 40, CheckpointRecords: 1 << 40})
 			if err != nil {
@@ -255,6 +260,19 @@ func tailCmd() *cobra.Command {
 	fl.IntVar(&made, "made", 0, "dues assessed")
 	fl.IntVar(&paid, "paid", 0, "dues paid")
 	return c
+}
+
+// answerOnce starts a ledger, answers one query and closes it.
+func answerOnce(dir string, out io.Writer) error {
+	node, err := benchNode(dir, false)
+	if err != nil {
+		return err
+	}
+	if len(node.DuesOf(1, 0)) == 0 {
+		return errors.Join(errors.New("the first query found no dues"), node.Close())
+	}
+	_, err = fmt.Fprintf(out, "answered behind %d records\n", node.Stats().Tail)
+	return errors.Join(err, node.Close())
 }
 
 // prove verifies the stopped ledger as shebaoctl does.
