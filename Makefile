@@ -8,7 +8,7 @@ VULNDB ?= ../shared/vulndb.tgz
 export CGO_ENABLED = 1
 export GOTOOLCHAIN = local
 
-.PHONY: help build run test test-long lint e2e bench images clean setup-run setup-test
+.PHONY: help build run test test-long lint e2e bench bench-go bench-compare images clean setup-run setup-test
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -33,9 +33,17 @@ lint: setup-build
 e2e: setup-test build
 	go test -race -shuffle=on -count=1 -timeout 15m ./simulators/stage/... ./cmd/...
 
-## make bench          every benchmark, with the machine it ran on
-bench: build
+## make bench          the bars side by side with other engines, into docs/benchmarks.md (BENCH=--short for minutes)
+bench: setup-bench build
+	@bin/simulate bench --out docs/benchmarks.md $(BENCH)
+
+## make bench-go       every Go benchmark, with the machine it ran on
+bench-go: build
 	@bash scripts/bench.sh
+
+## make bench-compare  Go benchmarks and a short load of REF and of this tree in turn, and their ratios
+bench-compare: build
+	@bash scripts/bench-compare.sh "$(REF)"
 
 ## make test-long      every fuzz target for a minute
 test-long: setup-test
@@ -50,6 +58,8 @@ setup-build:
 	@bash scripts/need.sh build
 setup-run:
 	@bash scripts/need.sh build run
+setup-bench:
+	@bash scripts/need.sh build bench
 setup-test:
 	@bash scripts/need.sh build run test
 

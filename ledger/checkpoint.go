@@ -84,6 +84,7 @@ func (n *Node) Checkpoint() error {
 	}
 	n.mu.Lock()
 	n.machine.Release(changes)
+	n.tail = n.records
 	n.mu.Unlock()
 	took := time.Since(began)
 	n.saved.index.Store(at.Index)

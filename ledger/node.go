@@ -31,6 +31,7 @@ type Node struct {
 	results []ledgerapi.Result
 	at      replog.Position // of the last batch applied
 	records int             // applied since the last checkpoint began
+	tail    int             // applied since the last checkpoint that is durable began
 
 	clock   atomic.Int64 // the last at_ms given out
 	free    atomic.Uint64
@@ -311,6 +312,7 @@ func (n *Node) Apply(e replog.Entry, waiters []replog.Waiter) {
 	}
 	n.at = e.Position
 	n.records += len(results)
+	n.tail += len(results)
 	rows, bytes := 0, 0
 	if !n.cfg.NullState {
 		rows, bytes = n.machine.Dirty()

@@ -167,10 +167,12 @@ type Stats struct {
 	Checkpoints    uint64
 	CheckpointTook time.Duration
 	CheckpointAge  time.Duration
-	DirtyRows      int
-	DirtyBytes     int
-	StateBytes     int64 // size of the state file
-	FreeBytes      uint64
+	// Tail is how many records a start would replay now.
+	Tail       int
+	DirtyRows  int
+	DirtyBytes int
+	StateBytes int64 // size of the state file
+	FreeBytes  uint64
 }
 
 // Stats reads the counters.
@@ -188,6 +190,7 @@ func (n *Node) Stats() Stats {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	s.StateBytes = n.store.Size()
+	s.Tail = n.tail
 	s.DirtyRows, s.DirtyBytes = n.machine.Dirty()
 	return s
 }

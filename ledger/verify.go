@@ -139,10 +139,7 @@ func (v *verifier) run(state, scratch string) error {
 		v.r.problem("archive: %v", err)
 	}
 	v.r.Checkpoint = v.at.Index
-	if v.replay() {
-		if v.state != nil {
-			v.restart()
-		}
+	if v.both() {
 		v.look(v.machine)
 	}
 	err = v.built.Close()
@@ -152,13 +149,32 @@ func (v *verifier) run(state, scratch string) error {
 	return err
 }
 
-// part gives the progress of one of the two passes over the log.
-func (v *verifier) part(n int64) func(done, total int64) {
-	return func(done, total int64) {
-		if v.progress != nil {
-			v.progress(done+n*total, 2*total)
+// both runs the full replay and, beside it, a start from the state file, and
+// holds them against each other. They share nothing but the files that they read.
+// It says whether the replay came to the log's end.
+func (v *verifier) both() (whole bool) {
+	var started *core.Machine
+	var found []string
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if v.state != nil {
+			started, found = v.restart()
 		}
+	}()
+	whole = v.replay()
+	<-done
+	v.r.Problems = append(v.r.Problems, found...)
+	if !whole || started == nil {
+		return whole
 	}
+	if started.Head() != v.machine.Head() {
+		v.r.problem("checkpoint and tail end in another chain head than the full replay")
+	}
+	if started.Digest() != v.machine.Digest() {
+		v.r.problem("the state of checkpoint and tail differs from that of the full replay")
+	}
+	return whole
 }
 
 // replay applies the log from its first record, compares the state file on the
@@ -166,7 +182,7 @@ func (v *verifier) part(n int64) func(done, total int64) {
 func (v *verifier) replay() bool {
 	r := v.r
 	v.met = v.at.Index == v.machine.Applied()
-	scanned, err := replog.Scan(v.log, v.at.Index, v.part(0), v.apply)
+	scanned, err := replog.Scan(v.log, v.at.Index, v.progress, v.apply)
 	head := v.machine.Head()
 	r.Segments, r.Entries, r.Batches, r.Torn = scanned.Segments, scanned.Last, scanned.Batches, scanned.Torn
 	r.Archived, r.Base = scanned.Archived, scanned.Base
@@ -294,38 +310,33 @@ func balance(r *Report, m *core.Machine) {
 	}
 }
 
-// restart does what a start does, restores the checkpoint and replays the log
-// behind it, and holds the outcome against the full replay.
-func (v *verifier) restart() {
-	r := v.r
-	m := core.New(core.Config{Region: r.Region, Area: r.Area, Past: v.state})
+// restart does what a start does: it restores the checkpoint and replays the log
+// behind it. Without a machine, what it says is wrong or is in the report already.
+func (v *verifier) restart() (*core.Machine, []string) {
+	problem := func(format string, args ...any) []string { return []string{fmt.Sprintf(format, args...)} }
+	m := core.New(core.Config{Region: v.r.Region, Area: v.r.Area, Past: v.state})
 	if v.at.Index > 0 {
 		if err := v.state.Load(m.Restore); err != nil {
-			r.problem("state file: %v", err)
-			return
+			return nil, problem("state file: %v", err)
 		}
 		if m.Applied() != v.at.Index || m.Head() != v.at.Head {
-			r.problem("state file: it says entry %d, its rows say entry %d or another chain head", v.at.Index, m.Applied())
-			return
+			return nil, problem("state file: it says entry %d, its rows say entry %d or another chain head", v.at.Index, m.Applied())
 		}
 	}
-	_, err := replog.Scan(v.log, v.at.Index, v.part(1), func(e replog.Entry) error {
+	var results []ledgerapi.Result
+	var found []string
+	_, err := replog.Scan(v.log, v.at.Index, nil, func(e replog.Entry) error {
 		if e.Index <= v.at.Index || isMark(e.Data) {
 			return nil
 		}
 		var err error
-		if v.results, err = m.ApplyBatch(e.Index, e.Data, v.results[:0]); err != nil {
-			r.problem("entry %d cannot be applied to the state file's checkpoint: %v", e.Index, err)
+		if results, err = m.ApplyBatch(e.Index, e.Data, results[:0]); err != nil {
+			found = problem("entry %d cannot be applied to the state file's checkpoint: %v", e.Index, err)
 		}
 		return err
 	})
 	if err != nil {
-		return // named in the report already
+		return nil, found // a damaged log is named by the full replay
 	}
-	if m.Head() != v.machine.Head() {
-		r.problem("checkpoint and tail end in another chain head than the full replay")
-	}
-	if m.Digest() != v.machine.Digest() {
-		r.problem("the state of checkpoint and tail differs from that of the full replay")
-	}
+	return m, nil
 }

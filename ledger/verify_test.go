@@ -265,16 +265,10 @@ func alterRow(t *testing.T, dir string, b core.Bucket) {
 	t.Helper()
 	st, at := openState(t, dir)
 	var row core.Change
-	err := st.Load(func(next func() (core.Change, bool, error)) error {
-		for {
-			c, ok, err := next()
-			if err != nil || !ok {
-				return err
-			}
-			if c.Bucket == b && row.Key == nil {
-				row = core.Change{Bucket: b, Key: bytes.Clone(c.Key), Value: bytes.Clone(c.Value)}
-			}
-		}
+	err := st.Load(func(next func(core.Bucket, []byte) (core.Change, bool, error)) error {
+		c, _, err := next(b, nil)
+		row = core.Change{Bucket: b, Key: bytes.Clone(c.Key), Value: bytes.Clone(c.Value)}
+		return err
 	})
 	if err != nil || row.Key == nil {
 		t.Fatalf("no row in bucket %v: %v", b, err)

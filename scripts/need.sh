@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that a target needs and that are missing.
-# Usage: scripts/need.sh build|run|test …
+# Usage: scripts/need.sh build|run|test|bench …
 # At a terminal it asks once; without the right to install it prints the exact
 # command and stops.
 set -euo pipefail
 
 build="gcc libc6-dev pkg-config libpcsclite-dev"
 run="pcscd vsmartcard-vpcd fonts-noto-cjk curl"
-test="chromium zbar-tools poppler-utils strace"
+bench="postgresql-15"
+test="chromium zbar-tools poppler-utils strace postgresql-15"
 
 if ! command -v go >/dev/null 2>&1; then
   PATH="$PATH:/usr/local/go/bin"

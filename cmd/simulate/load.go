@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/shebao-pay/shebao/simulators/load"
 	"github.com/shebao-pay/shebao/simulators/stage"
 )
 
@@ -19,6 +21,11 @@ type loadFlags struct {
 	seconds, persons      int
 	dues, kill, nodes     int
 	null, asJSON          bool
+
+	// Of the ledger alone.
+	tail         int
+	day          time.Duration
+	dir, profile string
 }
 
 // loadResult adds the yardstick to a run.
@@ -34,6 +41,9 @@ func loadCommand() *cobra.Command {
 		Use: "load", Args: cobra.NoArgs,
 		Short: "Many payments against settled as its own process, counted, checked and verified",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.path == "ledger" {
+				f.ledgerDefaults(cmd.Flags().Changed)
+			}
 			if f.path == "terminal" && !cmd.Flags().Changed("inflight") {
 				f.inFlight = 1
 			}
@@ -41,11 +51,11 @@ func loadCommand() *cobra.Command {
 				return err
 			}
 			tell := func(line string) { _, _ = fmt.Fprintf(cmd.ErrOrStderr(), "  %s\n", line) }
-			r, err := f.run(cmd.Context(), tell)
+			r, shown, err := f.dispatch(cmd.Context(), tell)
 			if err != nil {
 				return err
 			}
-			line, err := json.Marshal(r)
+			line, err := json.Marshal(shown)
 			if err != nil {
 				return fmt.Errorf("result: %w", err)
 			}
@@ -59,7 +69,7 @@ func loadCommand() *cobra.Command {
 		},
 	}
 	fl := c.Flags()
-	fl.StringVar(&f.path, "path", "counter", "counter or terminal")
+	fl.StringVar(&f.path, "path", "counter", "counter, terminal, or ledger: the ledger alone in this process")
 	fl.StringVar(&f.bank, "bank", "ccb", "bank that pays; the counter path speaks for ccb, the terminal path for all four")
 	fl.IntVar(&f.links, "links", 64, "connections (terminal: times --inflight, the kiosks at one time)")
 	fl.IntVar(&f.inFlight, "inflight", 8, "payments under way on each connection (terminal: 1 unless it is given)")
@@ -70,14 +80,41 @@ func loadCommand() *cobra.Command {
 	fl.IntVar(&f.kill, "kill", 0, "kill settled with -9 so many times at random moments; of several nodes the one that leads")
 	fl.IntVar(&f.nodes, "nodes", 1, "nodes of the hub, each a settled process of its own: 1 or 3")
 	fl.BoolVar(&f.null, "null-ledger", false, "measure a node without a ledger as well, in alternating slices, and print the ratio")
+	fl.IntVar(&f.tail, "tail", 0, "ledger: at the end pay so many more without a checkpoint, kill -9, and time the start")
+	fl.DurationVar(&f.day, "day", 0, "ledger: cut the bank's date over and seal the one before so often")
+	fl.StringVar(&f.dir, "dir", "", "ledger: where the data directory is made (default the folder for temporary files)")
+	fl.StringVar(&f.profile, "cpuprofile", "", "ledger: write a processor profile of the measured part")
 	fl.BoolVar(&f.asJSON, "json", true, "the result as one JSON line")
 	return c
 }
 
+// ledgerDefaults are what the ledger path takes for flags that were not given:
+// the load set of the model district, and a day a minute for a long run.
+func (f *loadFlags) ledgerDefaults(given func(string) bool) {
+	if !given("inflight") {
+		f.inFlight = 512
+	}
+	if !given("dues") {
+		f.dues = 5_000_000
+	}
+	if !given("persons") {
+		f.persons = min(903_000, f.dues)
+	}
+	if !given("day") && f.seconds > 60 {
+		f.day = time.Minute
+	}
+}
+
 func (f *loadFlags) check() error {
 	switch {
-	case f.path != "counter" && f.path != "terminal":
-		return fmt.Errorf("--path %q: counter or terminal", f.path)
+	case f.path != "counter" && f.path != "terminal" && f.path != "ledger":
+		return fmt.Errorf("--path %q: counter, terminal or ledger", f.path)
+	case f.path == "ledger" && (f.kill != 0 || f.nodes != 1 || f.inFlight > load.MaxDirectInFlight):
+		return fmt.Errorf("--kill and --nodes are not for --path ledger, and --inflight is at most %d", load.MaxDirectInFlight)
+	case f.path != "ledger" && (f.tail != 0 || f.day != 0 || f.dir != "" || f.profile != ""):
+		return errors.New("--tail, --day, --dir and --cpuprofile are for --path ledger")
+	case f.tail < 0 || f.tail > 10_000_000 || f.day < 0 || f.day > 0 && f.day < 2*time.Second:
+		return errors.New("--tail is 0 to 10,000,000, --day 0 or at least 2s")
 	case f.persons < 1000 || f.persons > 2_000_000:
 		return fmt.Errorf("--persons %d: 1,000 to 2,000,000", f.persons)
 	case f.seconds < 1 || f.seconds > 3600 || f.kill < 0 || f.kill > 1000 || f.dues < 0:
@@ -92,8 +129,19 @@ func (f *loadFlags) check() error {
 	return nil
 }
 
-// slices is in how many parts a run with the yardstick is measured, in turn.
-const slices = 3
+// dispatch runs the path and gives the result in the form to judge and in the
+// form to print.
+func (f *loadFlags) dispatch(ctx context.Context, tell func(string)) (stage.LoadResult, any, error) {
+	if f.path == "ledger" {
+		r, err := f.runLedger(ctx, tell)
+		return r.LoadResult, r, err
+	}
+	r, err := f.run(ctx, tell)
+	return r.LoadResult, r, err
+}
+
+// turns is in how many parts a run with the yardstick is measured, in turn.
+const turns = 3
 
 func (f *loadFlags) run(ctx context.Context, tell func(string)) (loadResult, error) {
 	var out loadResult
@@ -101,9 +149,9 @@ func (f *loadFlags) run(ctx context.Context, tell func(string)) (loadResult, err
 		r, err := f.once(ctx, false, f.seconds, tell)
 		return loadResult{LoadResult: r}, err
 	}
-	part := max(1, f.seconds/slices)
+	part := max(1, f.seconds/turns)
 	var real, null float64
-	for i := range slices {
+	for i := range turns {
 		r, err := f.once(ctx, false, part, tell)
 		if err != nil {
 			return out, err
@@ -112,14 +160,14 @@ func (f *loadFlags) run(ctx context.Context, tell func(string)) (loadResult, err
 		if err != nil {
 			return out, err
 		}
-		tell(fmt.Sprintf("slice %d of %d: ledger %.0f, null ledger %.0f payments a second", i+1, slices, r.PerSecond, n.PerSecond))
+		tell(fmt.Sprintf("slice %d of %d: ledger %.0f, null ledger %.0f payments a second", i+1, turns, r.PerSecond, n.PerSecond))
 		real, null = real+r.PerSecond, null+n.PerSecond
 		r.Payments += out.Payments
 		r.Errors += out.Errors + n.Errors
 		out.LoadResult = r
 	}
-	out.PerSecond = real / slices
-	mean, ratio := null/slices, real/null
+	out.PerSecond = real / turns
+	mean, ratio := null/turns, real/null
 	out.NullPerSecond, out.Ratio = &mean, &ratio
 	return out, nil
 }

@@ -5,6 +5,7 @@
 //	simulate play        one citizen pays two dues, without a browser
 //	simulate load        many payments, counted and checked
 //	simulate faults      both paths over bad lines at banks that misbehave
+//	simulate bench       the ledger beside other engines, and every bar
 //	simulate residents   fictional persons as import files
 //	simulate bankhost    one bank's host, for its engineers
 //	simulate counter     one bank's counter at our server, for its engineers
@@ -61,6 +62,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.AddCommand(demoCommand(), playCommand(), loadCommand(), faultsCommand(), residentsCommand(), worldCommand(),
-		bankhostCommand(), counterCommand(), kioskCommand())
+		bankhostCommand(), counterCommand(), kioskCommand(), benchCommand(), tailCmd())
 	return root.ExecuteContext(ctx)
 }

@@ -16,13 +16,15 @@ type Config struct {
 	// no list of what changed, and hold what leaves the live state in a map.
 	// For replays by verify, simulations and benchmarks.
 	Volatile bool
+	// sweepFirst is set by tests that want a day to leave memory in small steps.
+	sweepFirst int
 }
 
 // Past reads rows that Changes has brought to durable storage. Apply asks it
 // for ids and dues of sealed dates, so a row must be found from the moment
-// Release is called, and rows are never altered afterwards but in BucketDueOld,
-// by a later checkpoint. Values need to be
-// valid only until the next call.
+// Release is called. Rows of history are never altered afterwards, but those of
+// BucketPaidBy and of dues, by a later checkpoint. Values need to be valid only
+// until the next call.
 type Past interface {
 	// Get gives the value of a key.
 	Get(b Bucket, key []byte) (value []byte, ok bool)

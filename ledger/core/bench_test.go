@@ -282,14 +282,7 @@ func BenchmarkRestore(b *testing.B) {
 		return nil
 	})
 	for b.Loop() {
-		i := 0
-		if err := New(r.m.cfg).Restore(func() (Change, bool, error) {
-			i++
-			if i > len(rows) {
-				return Change{}, false, nil
-			}
-			return rows[i-1], true, nil
-		}); err != nil {
+		if err := New(r.m.cfg).Restore(rowsNext(rows)); err != nil {
 			b.Fatal(err)
 		}
 	}

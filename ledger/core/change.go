@@ -5,7 +5,9 @@ package core
 type Bucket uint8
 
 // The buckets. Those up to LastLive hold the live state and are what Restore
-// reads, in this order; the others hold history and are read through Past.
+// reads, in this order; the others hold history and are read through Past. Pay
+// and Due hold both: a row is written once, and the bit that says that it left
+// memory makes it history.
 const (
 	BucketMeta          Bucket = iota + 1 // counters, applied index, chain head
 	BucketConfig                          // versions of business data
@@ -15,8 +17,11 @@ const (
 	BucketAccount                         // books: balances and totals
 	BucketPerson                          // persons
 	BucketCard                            // cards
-	BucketPay                             // payments of unsealed dates
-	BucketDue                             // blocks of 256 dues by id
+	BucketHead                            // blocks of 256 persons: where their history begins
+	BucketPayGone                         // which payments have left memory, a bit each
+	BucketPay                             // payments by number: never deleted
+	BucketDueGone                         // which dues have left memory, a bit each
+	BucketDue                             // blocks of 256 dues by id: never deleted
 	BucketNotice                          // payment notices
 	BucketAck                             // ids of commands that are no payment
 	BucketIndividual                      // individual accounts by year
@@ -45,24 +50,22 @@ const (
 	BucketAnchor                          // heads of audit logs
 	BucketUser                            // users of console and tools
 
-	BucketJournal   // what happened, by journal number: never deleted
-	BucketPayOld    // payments of sealed dates, by id
-	BucketPayPerson // person, number of the payment → id
-	BucketReceipt   // receipt number → id
-	BucketDueOld    // person, due id → due that left memory
-	BucketDueOwner  // due id → person
-	BucketAckOld    // command ids of sealed dates
-	BucketClosing   // trial balance of each sealed date
+	BucketJournal // what happened, by journal number: never deleted
+	BucketPayOld  // id of a payment that left memory → its number and the person's one before it
+	BucketPaidBy  // due id → number of the payment of another person that paid it
+	BucketReceipt // receipt number → id
+	BucketAckOld  // command ids of sealed dates
+	BucketClosing // trial balance of each sealed date
 	bucketEnd
 
 	LastLive = BucketUser
 )
 
 var bucketNames = [...]string{"", "meta", "config", "terminal", "window", "seq", "acct", "person", "card",
-	"pay", "due", "notice", "ack", "indiv", "proxy",
+	"person_head", "pay_gone", "pay", "due_gone", "due", "notice", "ack", "indiv", "proxy",
 	"cover", "cover_move", "arrival", "cover_cert", "mandate", "binding", "certified", "statement", "case", "case_step",
 	"booking", "proposal", "stmt", "suspense", "refund", "undone", "break", "file", "run", "run_line", "head", "anchor", "user",
-	"jrnl", "pay_old", "pay_person", "receipt", "due_old", "due_owner", "ack_old", "day"}
+	"jrnl", "pay_old", "paid_by", "receipt", "ack_old", "day"}
 
 // String is the bucket's name in the file.
 func (b Bucket) String() string {
@@ -80,6 +83,9 @@ func Buckets() []Bucket {
 	}
 	return all
 }
+
+// Grows tells whether rows of the bucket are mostly added behind all others.
+func (b Bucket) Grows() bool { return b > LastLive || b == BucketPay || b == BucketDue }
 
 // Change is one row to write. A nil Value deletes the key.
 type Change struct {

@@ -81,7 +81,7 @@ func (m *Machine) checkDues() error {
 			continue
 		}
 		n++
-		taken := d.state == ledgerapi.DueStateHeld || d.state == ledgerapi.DueStatePaid || d.state == ledgerapi.DueReversing
+		taken := d.taken()
 		switch {
 		case m.dueByID.get(d.id) != slot:
 			return fmt.Errorf("due %d is not in the index", d.id)
@@ -126,7 +126,7 @@ func (m *Machine) lists(p *pay, id si.DueID) bool {
 
 func (m *Machine) checkPays() error {
 	n, live, traces := 0, 0, 0
-	receipts, refunded := map[si.ReceiptNo]bool{}, m.refunded()
+	receipts := map[si.ReceiptNo]bool{}
 	for slot := uint32(1); slot <= m.pays.used; slot++ {
 		p := m.pays.at(slot)
 		if p.state == 0 {
@@ -150,13 +150,10 @@ func (m *Machine) checkPays() error {
 		} else if p.hold != 0 && m.holds.at(p.hold).live != 0 {
 			return fmt.Errorf("payment %s is %s and in the list of live ones", p.id, p.state)
 		}
-		if p.state == ledgerapi.PayPosted && p.book <= m.sealed {
-			return fmt.Errorf("payment %s of the sealed %s is in memory", p.id, p.book)
-		}
 		if want := wantDue(p); want != 0 {
 			for i := range int(p.n) {
 				id, _ := m.item(p, i)
-				if s := m.dueByID.get(id); (s == 0 || m.dues.at(s).state != want || m.dues.at(s).pay != slot) && !refunded[paidDue{p.id, id}] {
+				if s := m.dueByID.get(id); (s == 0 || m.dues.at(s).state != want || m.dues.at(s).pay != slot) && !m.isRefunded(p.id, id) {
 					return fmt.Errorf("payment %s is %s, its due %d is not %s by it", p.id, p.state, id, want)
 				}
 			}

@@ -26,7 +26,7 @@ func (m *Machine) checkMoney() error {
 		if x.due == 0 || x.state == ledgerapi.RefundWithdrawn || x.reopened {
 			continue
 		}
-		if d, _, ok := m.anyDue(x.due); !ok || d.state != ledgerapi.DueRefunded {
+		if d, ok := m.anyDue(x.due); !ok || d.state != ledgerapi.DueRefunded {
 			return fmt.Errorf("refund %d is in state %d, its due %d is %s", x.no, x.state, x.due, d.state)
 		}
 	}
@@ -52,17 +52,6 @@ func (m *Machine) checkMoney() error {
 type paidDue struct {
 	payment si.PaymentID
 	due     si.DueID
-}
-
-// refunded are the dues whose money went back or will.
-func (m *Machine) refunded() map[paidDue]bool {
-	all := map[paidDue]bool{}
-	for i := uint32(1); i <= m.refunds.used; i++ {
-		if x := m.refunds.at(i); x.due != 0 && x.state != ledgerapi.RefundWithdrawn {
-			all[paidDue{x.payment, x.due}] = true
-		}
-	}
-	return all
 }
 
 // checkRuns counts the lines of every run anew.
@@ -141,9 +130,21 @@ func (m *Machine) checkDates() error {
 		date si.BusinessDate
 	}
 	paid := map[bankDate]si.Fen{}
+	dated := map[si.BusinessDate]Sum{}
 	for slot := uint32(1); slot <= m.pays.used; slot++ {
 		if p := m.pays.at(slot); p.state == ledgerapi.PayPosted && p.channel != si.ChannelBatch && p.flags&paySuspense == 0 {
 			paid[bankDate{p.bank, p.book}] += p.total
+		}
+		if p := m.pays.at(slot); p.state == ledgerapi.PayPosted && p.book > m.sealed {
+			s := dated[p.book]
+			s.add(Sum{1, p.total})
+			dated[p.book] = s
+		}
+	}
+	for _, s := range m.postedOn {
+		if dated[s.date] != s.Sum {
+			return fmt.Errorf("%d payments of %d fen are posted on %s, the tally says %d of %d", dated[s.date].Count,
+				dated[s.date].Amount, s.date, s.Count, s.Amount)
 		}
 	}
 	for i := range m.banks {

@@ -1,9 +1,7 @@
 package core
 
 import (
-	"bytes"
 	"crypto/sha256"
-	"sort"
 
 	"github.com/shebao-pay/shebao/si"
 )
@@ -15,6 +13,9 @@ const (
 	classPay class = iota
 	classDue       // by block
 	classPerson
+	classHead // by block
+	classPayGone
+	classDueGone
 	classCard
 	classNotice
 	classAck
@@ -61,6 +62,8 @@ func (m *Machine) touch(k class, i uint32) {
 
 func (m *Machine) touchDue(id si.DueID) { m.touch(classDue, blockOf(id)) }
 
+func (m *Machine) touchHead(no si.PersonNo) { m.touch(classHead, uint32(no)>>blockBits) }
+
 // row adds a row that is final as it is given: history, business data, or with
 // a nil value the deletion of a key.
 func (m *Machine) row(b Bucket, key, value []byte) {
@@ -84,12 +87,15 @@ func (m *Machine) encodeRow(k class, i uint32, to *rowBuf) {
 	switch k {
 	case classPay:
 		p := m.pays.at(i)
-		key, v = append(key, p.id[:]...), m.payValue(v, p)
+		key, v = be64(key, p.no), m.payValue(v, p)
 	case classDue:
 		b, key, v = BucketDue, be64(key, uint64(i)), m.blockValue(v, i)
-		if len(v) == 0 {
-			v = nil
-		}
+	case classHead:
+		b, key, v = BucketHead, be32(key, i), m.headValue(v, i)
+	case classPayGone:
+		b, key, v = BucketPayGone, be64(key, uint64(i)), m.payGone.value(v, i)
+	case classDueGone:
+		b, key, v = BucketDueGone, be64(key, uint64(i)), m.dueGone.value(v, i)
 	case classPerson:
 		b, key, v = BucketPerson, be32(key, i), m.personValue(v, m.persons.at(i))
 	case classCard:
@@ -104,10 +110,7 @@ func (m *Machine) encodeRow(k class, i uint32, to *rowBuf) {
 		b, key, v = BucketIndividual, indivKeyRow(key, x.key), individualValue(v, x)
 	default: // on a shelf
 	}
-	m.key = key
-	if v != nil {
-		m.value = v
-	}
+	m.key, m.value = key, v
 	to.add(b, key, v)
 }
 
@@ -160,7 +163,7 @@ func (m *Machine) Freeze() *Changes {
 		}
 	}
 	m.rows, m.old = rowBuf{}, oldRows{}
-	m.old.init(0)
+	m.old.init()
 	m.gen ^= 1
 	m.frozen = c
 	return c
@@ -168,8 +171,9 @@ func (m *Machine) Freeze() *Changes {
 
 // Dirty is how many rows and about how many bytes the next Freeze would hold.
 func (m *Machine) Dirty() (rows, size int) {
-	rows, size = len(m.rows.refs), m.rows.size
-	about := [classes]int{classPay: paySize, classDue: dueSize << blockBits, classPerson: 300, classCard: 64,
+	rows, size = m.rows.len(), m.rows.size
+	about := [classes]int{classPay: paySize, classDue: dueSize << blockBits, classPerson: 300,
+		classHead: headSize << blockBits, classPayGone: goneLen / 8, classDueGone: goneLen / 8, classCard: 64,
 		classNotice: 48, classAck: 120, classIndividual: 32}
 	for k := range m.track {
 		n, each := len(m.track[k].list[m.gen]), about[k]
@@ -231,7 +235,7 @@ func (c *Changes) Step(max int) (done bool) {
 		c.next++
 		if t.has(i, c.gen) { // else it changed meanwhile and is encoded
 			c.encode(c.class, i)
-			if max--; c.class == classDue {
+			if max--; c.class == classDue || c.class == classHead {
 				max -= blockCost
 			}
 		}
@@ -239,7 +243,7 @@ func (c *Changes) Step(max int) (done bool) {
 	return c.done
 }
 
-// blockCost is how many other records a block of dues takes as long as to encode.
+// blockCost is how many other records a block takes as long as to encode.
 const blockCost = 40
 
 func (c *Changes) encode(k class, i uint32) {
@@ -248,19 +252,19 @@ func (c *Changes) encode(k class, i uint32) {
 }
 
 // Len is how many rows the checkpoint holds, those written twice included.
-func (c *Changes) Len() int { return len(c.rows.refs) }
+func (c *Changes) Len() int { return c.rows.len() }
 
 // Each visits every change in ascending order of bucket and key, each key once.
 // It may be called once Step has said done, by any goroutine, without the lock.
 // Applied index and head are in BucketMeta like everything else. Key and Value
 // are good until the next visit ends.
 func (c *Changes) Each(visit func(Change) error) error {
-	c.rows.sort()
-	for i := range c.rows.refs {
-		if i+1 < len(c.rows.refs) && c.rows.same(i, i+1) {
+	refs := c.rows.sorted()
+	for i := range refs {
+		if i+1 < len(refs) && c.rows.same(&refs[i], &refs[i+1]) {
 			continue // the later row of a key counts
 		}
-		if err := visit(c.rows.change(i)); err != nil {
+		if err := visit(c.rows.change(&refs[i])); err != nil {
 			return err
 		}
 	}
@@ -268,9 +272,9 @@ func (c *Changes) Each(visit func(Change) error) error {
 }
 
 // Digest is SHA-256 over the live state in canonical form: every row of the
-// live buckets, each as bucket u8, key length u16, key, value length u32, value;
-// persons, cards, notices and dues last, the others before them, each part
-// ascending. Two machines that applied the same log have the same digest,
+// live buckets that is in memory, each as bucket u8, key length u16, key, value
+// length u32, value; persons, cards, notices and heads last, then the dues one by
+// one under their ids, the others before them, each part ascending. Two machines that applied the same log have the same digest,
 // whether replayed or restored.
 func (m *Machine) Digest() [32]byte {
 	h := sha256.New()
@@ -307,33 +311,36 @@ func (m *Machine) Digest() [32]byte {
 	for i := uint32(1); i <= m.indivs.used; i++ {
 		m.encodeRow(classIndividual, i, &rows)
 	}
-	rows.sort()
-	for i := range rows.refs {
-		c := rows.change(i)
+	refs := rows.sorted()
+	for i := range refs {
+		c := rows.change(&refs[i])
 		write(c.Bucket, c.Key, c.Value)
 	}
 	var one rowBuf
-	stream := func(k class, n uint32) {
-		for i := range n {
-			one.reset()
-			m.encodeRow(k, i, &one)
-			if c := one.change(0); c.Value != nil {
-				write(c.Bucket, c.Key, c.Value)
-			}
-		}
-	}
 	each := func(k class, used uint32) {
 		for i := uint32(1); i <= used; i++ {
 			one.reset()
 			m.encodeRow(k, i, &one)
-			c := one.change(0)
+			c := one.change(&one.refs[0])
 			write(c.Bucket, c.Key, c.Value)
 		}
 	}
 	each(classPerson, m.persons.used)
 	each(classCard, m.cards.used)
 	each(classNotice, m.notices.used)
-	stream(classDue, blockOf(si.DueID(m.lastDue))+1)
+	for i := range m.persons.used>>blockBits + 1 {
+		one.reset()
+		m.encodeRow(classHead, i, &one)
+		c := one.change(&one.refs[0])
+		write(c.Bucket, c.Key, c.Value)
+	}
+	var key, row []byte
+	for id := m.dueGone.skip(1); id <= m.lastDue; id = m.dueGone.skip(id + 1) {
+		if slot := m.dueByID.get(si.DueID(id)); slot != 0 {
+			key, row = be64(key[:0], id), dueValue(row[:0], m.dues.at(slot))
+			write(BucketDue, key, row)
+		}
+	}
 	for k, s := range m.shelves {
 		if s == nil {
 			continue
@@ -341,95 +348,11 @@ func (m *Machine) Digest() [32]byte {
 		for _, slot := range s.sorted() {
 			one.reset()
 			m.encodeRow(class(k), slot, &one)
-			c := one.change(0)
+			c := one.change(&one.refs[0])
 			write(c.Bucket, c.Key, c.Value)
 		}
 	}
 	var sum [32]byte
 	h.Sum(sum[:0])
 	return sum
-}
-
-// rowBuf holds encoded rows in large pieces.
-type rowBuf struct {
-	chunks  [][]byte
-	refs    []rowRef
-	journal []journalRef // those of BucketJournal, ascending; sort leaves them alone
-	size    int
-}
-
-type rowRef struct {
-	chunk  uint32
-	at     uint32
-	value  uint32 // length; noValue deletes
-	key    uint16 // length
-	bucket Bucket
-}
-
-// journalRef is where a row of BucketJournal stands: its key, then n bytes.
-type journalRef struct{ chunk, at, n uint32 }
-
-const (
-	noValue      = 1<<32 - 1
-	rowChunkSize = 1 << 20
-)
-
-func (r *rowBuf) add(b Bucket, key, value []byte) {
-	need := len(key) + len(value)
-	n := len(r.chunks)
-	if n == 0 || cap(r.chunks[n-1])-len(r.chunks[n-1]) < need {
-		r.chunks = append(r.chunks, make([]byte, 0, max(need, rowChunkSize)))
-		n++
-	}
-	c := r.chunks[n-1]
-	ref := rowRef{chunk: uint32(n - 1), at: uint32(len(c)), value: uint32(len(value)), key: uint16(len(key)), bucket: b}
-	if value == nil {
-		ref.value = noValue
-	}
-	r.chunks[n-1] = append(append(c, key...), value...)
-	r.refs = append(r.refs, ref)
-	r.size += need
-}
-
-func (r *rowBuf) reset() {
-	if len(r.chunks) > 1 {
-		r.chunks = r.chunks[:1]
-	}
-	for i := range r.chunks {
-		r.chunks[i] = r.chunks[i][:0]
-	}
-	r.refs, r.size = r.refs[:0], 0
-}
-
-func (r *rowBuf) keyOf(i int) []byte {
-	f := &r.refs[i]
-	return r.chunks[f.chunk][f.at : f.at+uint32(f.key) : f.at+uint32(f.key)]
-}
-
-func (r *rowBuf) change(i int) Change {
-	f := &r.refs[i]
-	c := Change{Bucket: f.bucket, Key: r.keyOf(i)}
-	if f.value != noValue {
-		at := f.at + uint32(f.key)
-		c.Value = r.chunks[f.chunk][at : at+f.value : at+f.value]
-	}
-	return c
-}
-
-func (r *rowBuf) same(i, j int) bool {
-	return r.refs[i].bucket == r.refs[j].bucket && bytes.Equal(r.keyOf(i), r.keyOf(j))
-}
-
-// sort orders rows by bucket and key and keeps the order of rows of one key.
-func (r *rowBuf) sort() { sort.Stable((*byKey)(r)) }
-
-type byKey rowBuf
-
-func (r *byKey) Len() int      { return len(r.refs) }
-func (r *byKey) Swap(i, j int) { r.refs[i], r.refs[j] = r.refs[j], r.refs[i] }
-func (r *byKey) Less(i, j int) bool {
-	if a, b := r.refs[i].bucket, r.refs[j].bucket; a != b {
-		return a < b
-	}
-	return bytes.Compare((*rowBuf)(r).keyOf(i), (*rowBuf)(r).keyOf(j)) < 0
 }

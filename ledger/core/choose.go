@@ -103,7 +103,7 @@ func (m *Machine) refuseState(d *due, out *ledgerapi.Result) {
 // refuseGone says why a due that is not in memory cannot be paid.
 func (m *Machine) refuseGone(id si.DueID, out *ledgerapi.Result) {
 	code := ledgerapi.NotFound
-	if d, _, ok := m.oldDue(id); ok {
+	if d, ok := m.oldDue(id); ok {
 		code = ledgerapi.DueChanged
 		if d.state == ledgerapi.DueStatePaid {
 			code = ledgerapi.DuePaid
@@ -115,7 +115,8 @@ func (m *Machine) refuseGone(id si.DueID, out *ledgerapi.Result) {
 }
 
 // refuseNewer holds the rule that of each person and fund the oldest open due
-// goes first.
+// goes first. It looks no further than the period of the chosen due: a payer of
+// the oldest costs the same however many dues are open.
 func (m *Machine) refuseNewer(on si.BusinessDate, out *ledgerapi.Result) {
 	if t := m.ratesOn(on); t != nil && t.AllowSkip {
 		return
@@ -123,9 +124,13 @@ func (m *Machine) refuseNewer(on si.BusinessDate, out *ledgerapi.Result) {
 	for i := range m.chosen {
 		d := m.dues.at(m.chosen[i].slot)
 		for slot := m.persons.at(uint32(d.person)).dues; slot != 0; {
+			m.walked++
 			o := m.dues.at(slot)
+			if o.period.Start() >= d.period.Start() {
+				break
+			}
 			if o.state == ledgerapi.DueOpen && o.fund == d.fund && o.payer == ledgerapi.PayerPerson &&
-				o.period.Start() < d.period.Start() && !m.isChosen(slot) && refuse(out, ledgerapi.NotOldest) {
+				!m.isChosen(slot) && refuse(out, ledgerapi.NotOldest) {
 				out.Due = o.id
 			}
 			slot = o.next

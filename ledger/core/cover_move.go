@@ -182,7 +182,6 @@ func (m *Machine) newFigures(who si.PersonNo, touches func(*due) bool) []uint32 
 			slots = append(slots, slot)
 		}
 	}
-	slices.Reverse(slots)
 	return slices.DeleteFunc(slots, func(slot uint32) bool {
 		d := m.dues.at(slot)
 		return slices.ContainsFunc(late, func(other uint32) bool {
@@ -203,15 +202,11 @@ func (m *Machine) refusePaid(who si.PersonNo, touches func(*due) bool, out *ledg
 	for slot := m.personOf(who).dues; slot != 0; slot = m.dues.at(slot).next {
 		paid(m.dues.at(slot))
 	}
-	m.eachOldDue(who, func(d *due, _ si.PaymentID) bool {
-		paid(d)
-		return true
-	})
+	m.eachOldDue(who, paid)
 }
 
 // refuseFirst refuses for a due, and of several with one code names the one with
-// the least number: what left memory is not visited in the same order on every
-// machine.
+// the least number, wherever the others stand.
 func (m *Machine) refuseFirst(code ledgerapi.Code, d *due, out *ledgerapi.Result) {
 	if refuse(out, code) || (out.Code == code && d.id < out.Due) {
 		out.Due = d.id
@@ -263,10 +258,7 @@ func (m *Machine) paidIn(who si.PersonNo, fund si.Fund, first, end si.Period) (m
 	for slot := m.personOf(who).dues; slot != 0; slot = m.dues.at(slot).next {
 		add(m.dues.at(slot))
 	}
-	m.eachOldDue(who, func(d *due, _ si.PaymentID) bool {
-		add(d)
-		return true
-	})
+	m.eachOldDue(who, add)
 	slices.Sort(periods)
 	for _, p := range slices.Compact(periods) {
 		if months++; p.IsYear() {

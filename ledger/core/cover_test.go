@@ -520,7 +520,7 @@ func TestAssessFollowsCover(t *testing.T) {
 // TestRefusalsNameOneDue holds that a refusal names the same due whether what is
 // paid is in the file, waits for a checkpoint, or was never written.
 func TestRefusalsNameOneDue(t *testing.T) {
-	store := &storeRows{newMemPast()}
+	store := &storeRows{past: newMemPast()}
 	r := newRig(t, Config{Past: store.past}).open(1)
 	r.must(r.act(&ledgerapi.Enrol{Person: 1, Fund: si.PensionEmp, PType: si.Flex, From: si.MonthPeriod(2026, 1), Rates: 1}))
 	for m := time.January; m <= time.April; m++ {

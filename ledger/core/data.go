@@ -48,6 +48,7 @@ func (m *Machine) ack(id si.PaymentID, fp [16]byte, out *ledgerapi.Result) {
 		version: out.Version, our: out.OurDate, bank: out.Bank, due: out.Due, no: out.No, journal: out.Journal,
 		receipt: out.Receipt.Seq, receiptDate: out.Receipt.Date, reasons: out.Reasons, state: out.State}
 	m.ackByID.put(id, slot)
+	m.ackQueue = append(m.ackQueue, slot)
 	m.touch(classAck, slot)
 }
 
@@ -181,7 +182,7 @@ func (m *Machine) levy(c *ledgerapi.Assess, who si.PersonNo, l levy) (made uint3
 	if fixed.Total+open.Total == l.share.Total && fixed.Individual+open.Individual == l.share.Individual {
 		return 0
 	}
-	for slot := m.personOf(who).dues; slot != 0; slot = m.dues.at(slot).next {
+	for slot := m.personOf(who).dues; slot != 0 && open.Total > 0; slot = m.dues.at(slot).next {
 		if d := m.dues.at(slot); d.fund == c.Fund && d.period == c.Period && d.payer == l.payer && unpaid(d) {
 			m.endDue(slot, ledgerapi.DueReplaced)
 		}
@@ -201,6 +202,19 @@ func (m *Machine) levy(c *ledgerapi.Assess, who si.PersonNo, l levy) (made uint3
 	m.newDue(due{amount: rest.Total, individual: min(max(rest.Individual, 0), rest.Total), person: who, rates: c.Version,
 		dueDay: c.DueDay, period: c.Period, fund: c.Fund, kind: kind, state: state, payer: l.payer, lateRule: l.lateRule})
 	return 1
+}
+
+// linkDue puts a due into its person's list, which is in order of period and id:
+// the same whether a due is new, restored or came back.
+func (m *Machine) linkDue(d *due, slot uint32) {
+	link := &m.personOf(d.person).dues
+	before := func(o *due) bool {
+		return o.period.Start() < d.period.Start() || o.period.Start() == d.period.Start() && o.id < d.id
+	}
+	for *link != 0 && before(m.dues.at(*link)) {
+		link = &m.dues.at(*link).next
+	}
+	d.next, *link = *link, slot
 }
 
 // Bounds of a notice: a citizen is given at most a year to pay it.
@@ -367,6 +381,7 @@ func (m *Machine) applyPutPerson(h *ledgerapi.Header, body []byte, out *ledgerap
 		out.Code = ledgerapi.NotFound
 		return
 	case slot == 0:
+		m.touchHead(si.PersonNo(m.persons.used + 1))
 		slot, _ = m.persons.take()
 		m.persons.at(slot).idHash = c.IDHash
 		m.byIDHash.put(c.IDHash, slot)

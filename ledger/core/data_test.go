@@ -365,7 +365,7 @@ func TestSealDay(t *testing.T) {
 		if durable {
 			c := r.m.Freeze()
 			c.Step(1 << 30)
-			(&storeRows{past}).save(t, c)
+			(&storeRows{past: past}).save(t, c)
 			r.m.Release(c)
 			if len(r.m.old.pays) != 0 {
 				t.Error("old rows stay in memory after Release")
@@ -508,7 +508,7 @@ func TestCheckFinds(t *testing.T) {
 		"due of another":        func(m *Machine) { m.dues.at(1).pay = 2 },
 		"due amount":            func(m *Machine) { m.dues.at(1).amount++ },
 		"due out of the list":   func(m *Machine) { m.persons.at(1).dues = 0 },
-		"due out of the index":  func(m *Machine) { m.dueByID.del(1, 1) },
+		"due out of the index":  func(m *Machine) { m.dueByID.del(1) },
 		"payment state":         func(m *Machine) { m.pays.at(2).state = ledgerapi.PayVoided },
 		"payment off the list":  func(m *Machine) { m.live = m.live[:0] },
 		"payment off the index": func(m *Machine) { m.payByID.del(m.pays.at(2).id, 2) },

@@ -231,10 +231,7 @@ func closingRow(c closing) []byte {
 // closing finds the last trial balance of a sealed date that is not after date.
 func (m *Machine) closing(date si.BusinessDate) (c closing, ok bool) {
 	for d := min(date, m.sealed); d > 0; d-- {
-		row, ok := rowIn(&m.old, m.old.closings, d)
-		if !ok && m.frozen != nil {
-			row, ok = rowIn(&m.frozen.old, m.frozen.old.closings, d)
-		}
+		row, ok := recentRow(m, func(o *oldRows) map[si.BusinessDate]place { return o.closings }, d)
 		if !ok {
 			row, ok = m.pastGet(BucketClosing, dateKey(nil, d))
 		}

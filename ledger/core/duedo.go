@@ -68,7 +68,7 @@ func (m *Machine) nameDue(c *ledgerapi.DueAct, out *ledgerapi.Result) (d due, sl
 	}
 	if slot = m.dueByID.get(c.Due); slot != 0 {
 		d = *m.dues.at(slot)
-	} else if d, _, _ = m.oldDue(c.Due); d.id == 0 {
+	} else if d, _ = m.oldDue(c.Due); d.id == 0 {
 		refuse(out, ledgerapi.NotFound)
 		return d, 0
 	}
@@ -223,11 +223,13 @@ func (m *Machine) owed(who si.PersonNo, fund si.Fund, period si.Period, payer le
 			add(&fixed, d)
 		}
 	}
-	m.eachOldDue(who, func(d *due, _ si.PaymentID) bool {
+	if period.Start() > m.personOf(who).past {
+		return fixed, open // nothing of it can have left memory
+	}
+	m.eachOldDue(who, func(d *due) {
 		if same(d) && (d.state == ledgerapi.DueStatePaid || d.state == ledgerapi.DueRefunded) {
 			add(&fixed, d)
 		}
-		return true
 	})
 	return fixed, open
 }
@@ -290,21 +292,20 @@ func (m *Machine) refuseStanding(who si.PersonNo, fund si.Fund, period si.Period
 	for slot := m.personOf(who).dues; slot != 0; slot = m.dues.at(slot).next {
 		judge(m.dues.at(slot))
 	}
-	m.eachOldDue(who, func(d *due, _ si.PaymentID) bool {
-		judge(d)
-		return true
-	})
+	m.eachOldDue(who, judge)
 }
 
 // newDue gives a due the next number and puts it into memory.
 func (m *Machine) newDue(d due) si.DueID {
-	m.lastDue++
-	d.id, d.version = si.DueID(m.lastDue), 1
+	d.id, d.version = si.DueID(m.lastDue+1), 1
 	m.touchDue(d.id)
+	m.touchHead(d.person)
+	m.lastDue++
 	slot, to := m.dues.take()
 	p := m.personOf(d.person)
-	d.next, p.dues = p.dues, slot
+	d.prev, p.lastDue = p.lastDue, d.id
 	*to = d
+	m.linkDue(to, slot)
 	m.dueByID.put(d.id, slot)
 	return d.id
 }

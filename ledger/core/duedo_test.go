@@ -458,7 +458,7 @@ func TestOldDuesCountOnce(t *testing.T) {
 	r.must(ledgerapi.SealDay{ID: r.id(), Date: firstDay})
 	c := r.m.Freeze()
 	c.Step(1 << 30)
-	(&storeRows{past}).save(t, c)
+	(&storeRows{past: past}).save(t, c)
 	r.pension(2026, 300_000, 1)
 	if n := len(r.m.DuesOf(1, 0)); n != 3 {
 		t.Errorf("%d dues, want the paid one, its supplement and the subsidy", n)

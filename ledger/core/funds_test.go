@@ -230,7 +230,7 @@ func TestRefundAfterSeal(t *testing.T) {
 			if durable {
 				c := r.m.Freeze()
 				c.Step(1 << 30)
-				(&storeRows{past}).save(t, c)
+				(&storeRows{past: past}).save(t, c)
 				r.m.Release(c)
 			}
 		}

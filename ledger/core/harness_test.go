@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"encoding/binary"
 	"os"
 	"time"
@@ -242,5 +243,24 @@ func (p *memPast) Scan(b Bucket, prefix []byte, reverse bool, visit func(key, va
 		if !visit([]byte(k), p.rows[b][k]) {
 			return
 		}
+	}
+}
+
+// rowsNext feeds Restore from rows, of each bucket in the order given.
+func rowsNext(rows []Change) func(b Bucket, from []byte) (Change, bool, error) {
+	var of [bucketEnd][]Change
+	for _, c := range rows {
+		of[c.Bucket] = append(of[c.Bucket], c)
+	}
+	return func(b Bucket, from []byte) (Change, bool, error) {
+		for len(of[b]) > 0 && from != nil && bytes.Compare(of[b][0].Key, from) < 0 {
+			of[b] = of[b][1:]
+		}
+		if len(of[b]) == 0 {
+			return Change{}, false, nil
+		}
+		c := of[b][0]
+		of[b] = of[b][1:]
+		return c, true, nil
 	}
 }

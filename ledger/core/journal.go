@@ -129,8 +129,6 @@ func (m *Machine) entryRow(e *journalEntry) {
 
 func (m *Machine) putJournal(v []byte) {
 	m.row(BucketJournal, be64(m.key[:0], m.journal), v)
-	f := &m.rows.refs[len(m.rows.refs)-1]
-	m.rows.journal = append(m.rows.journal, journalRef{f.chunk, f.at, f.value})
 }
 
 // JournalLine is one line of a journal row.
@@ -273,11 +271,7 @@ func (m *Machine) Journal(from uint64, limit int) []JournalRow {
 	from = max(from, 1)
 	to := min(m.journal, from+uint64(max(limit, 0))-1)
 	recent := map[uint64][]byte{}
-	m.recentJournal(func(no uint64, row []byte) {
-		if no >= from && no <= to {
-			recent[no] = row
-		}
-	})
+	m.recentJournal(from, to, func(no uint64, row []byte) { recent[no] = row })
 	var all []JournalRow
 	for no := from; no <= to && limit > 0; no++ {
 		row, ok := recent[no]
@@ -297,13 +291,12 @@ func (m *Machine) Journal(from uint64, limit int) []JournalRow {
 	return all
 }
 
-// recentJournal visits the rows that Past cannot give yet.
-func (m *Machine) recentJournal(visit func(no uint64, row []byte)) {
+// recentJournal visits the rows from a number to another that Past cannot give
+// yet.
+func (m *Machine) recentJournal(from, to uint64, visit func(no uint64, row []byte)) {
 	each := func(b *rowBuf) {
-		for _, f := range b.journal {
-			r := wire.NewReader(b.chunks[f.chunk][f.at : f.at+8+f.n])
-			no := uint64(beU32(&r))<<32 | uint64(beU32(&r))
-			visit(no, r.Bytes(r.Len()))
+		for _, f := range b.between(BucketJournal, from, to) {
+			visit(f.prefix, b.change(&f).Value)
 		}
 	}
 	if m.frozen != nil {

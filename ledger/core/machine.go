@@ -34,14 +34,19 @@ type Machine struct {
 	sealed     si.BusinessDate
 	pastMillis int64 // greatest creation time of an id that left memory
 	pastDues   uint64
+	sweep      sweep
 
 	dues      pool[due]
-	dueByID   table[si.DueID]
+	dueByID   dense
 	deadDues  []uint32 // slots of dues to leave at the next seal
 	pays      pool[pay]
 	payByID   table[si.PaymentID]
 	holds     pool[hold]
 	live      []uint32 // slots of live payments, in no order
+	closed    []uint32 // slots of those that ended without a receipt, in no order
+	payGone   gone
+	dueGone   gone
+	postedOn  []datedSum // ascending
 	byTrace   table[traceKey]
 	items     runs[uint64]
 	blobs     runs[byte]
@@ -54,6 +59,7 @@ type Machine struct {
 	byNotice  table[si.NoticeNo]
 	acks      pool[ack]
 	ackByID   table[si.PaymentID]
+	ackQueue  []uint32 // slots of acks, oldest first
 	indivs    pool[individual]
 	byIndiv   table[indivKey]
 	indivSum  [funds]si.Fen
@@ -102,6 +108,7 @@ type Machine struct {
 	second  int64 // de7Second is DE 7 of this second
 	de7Then uint32
 
+	walked uint64 // dues that refuseNewer looked at, for the test of its cost
 	broken error
 }
 
@@ -117,7 +124,6 @@ func New(cfg Config) *Machine {
 	m.items.unit, m.blobs.unit = 1, 32
 	hashID := func(id si.PaymentID) uint64 { return mix16(id) }
 	hashHash := func(h si.Hash) uint64 { return mix16(h) }
-	m.dueByID = newTable(func(id si.DueID) uint64 { return mix(uint64(id)) }, func(s uint32) si.DueID { return m.dues.at(s).id })
 	m.payByID = newTable(hashID, func(s uint32) si.PaymentID { return m.pays.at(s).id })
 	m.ackByID = newTable(hashID, func(s uint32) si.PaymentID { return m.acks.at(s).id })
 	m.byTrace = newTable(func(k traceKey) uint64 { return mix(uint64(k.acq)<<52 ^ uint64(k.stan)<<32 ^ uint64(k.de7)) }, m.traceOf)
@@ -135,7 +141,7 @@ func New(cfg Config) *Machine {
 	m.shelveBookings()
 	m.proposals = shelve(m, classProposal, BucketProposal, mixID, func(p *proposal) si.PaymentID { return p.id }, appendID, m.proposalFields)
 	m.shelveMoney()
-	m.old.init(0)
+	m.old.init()
 	return m
 }
 
@@ -160,6 +166,7 @@ func (m *Machine) ApplyBatch(index uint64, batch []byte, results []ledgerapi.Res
 		return results, m.broken
 	}
 	m.result = m.result[:0]
+	before := len(results)
 	for rest := batch; len(rest) > 0; {
 		h, body, n, err := ledgerapi.SplitRecord(rest)
 		if err != nil {
@@ -176,6 +183,7 @@ func (m *Machine) ApplyBatch(index uint64, batch []byte, results []ledgerapi.Res
 		m.result = ledgerapi.AppendResult(m.result, out)
 		rest = rest[n:]
 	}
+	m.sweepOn(sweepPer * (len(results) - before))
 	batchHash, resultHash := sha256.Sum256(batch), sha256.Sum256(m.result)
 	m.head = chain.Next(m.head, index, batchHash, resultHash)
 	m.leaf(index, batchHash, resultHash)

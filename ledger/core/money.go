@@ -21,9 +21,10 @@ type money struct {
 	anchors    *shelf[string, anchor]
 	users      *shelf[si.Actor, user]
 
-	breakOf map[breakRow]ledgerapi.BreakNo // the latest of a row
-	runOf   map[runDay]ledgerapi.RunNo
-	loginOf map[string]si.Actor
+	breakOf  map[breakRow]ledgerapi.BreakNo // the latest of a row
+	refundOf map[paidDue]ledgerapi.RefundNo // the latest of a due as a payment paid it
+	runOf    map[runDay]ledgerapi.RunNo
+	loginOf  map[string]si.Actor
 }
 
 func (m *Machine) shelveMoney() {
@@ -34,6 +35,13 @@ func (m *Machine) shelveMoney() {
 		func(s *suspense) ledgerapi.SuspenseNo { return s.no }, noRow[ledgerapi.SuspenseNo], suspenseFields)
 	m.refunds = shelve(m, classRefund, BucketRefund, mixNo[ledgerapi.RefundNo],
 		func(x *refund) ledgerapi.RefundNo { return x.no }, noRow[ledgerapi.RefundNo], refundFields)
+	m.refundOf = map[paidDue]ledgerapi.RefundNo{}
+	m.refunds.placed = func(_ uint32, x *refund) {
+		if x.due != 0 {
+			k := paidDue{x.payment, x.due}
+			m.refundOf[k] = max(m.refundOf[k], x.no)
+		}
+	}
 	m.undone = shelve(m, classUndone, BucketUndone, mixID, func(u *undone) si.PaymentID { return u.payment }, appendID, undoneFields)
 	m.breaks = shelve(m, classBreak, BucketBreak, mixNo[ledgerapi.BreakNo],
 		func(b *mismatch) ledgerapi.BreakNo { return b.no }, noRow[ledgerapi.BreakNo], mismatchFields)

@@ -10,12 +10,25 @@ import (
 // The slot is 0 for the latter: it can be read and not changed.
 func (m *Machine) find(id si.PaymentID) (*pay, uint32) {
 	if slot := m.payByID.get(id); slot != 0 {
-		return m.pays.at(slot), slot
+		p := m.pays.at(slot)
+		if m.isSealed(p) {
+			slot = 0 // it has not left memory yet
+		}
+		return p, slot
 	}
 	if id.Millis() <= m.pastMillis && m.loadOld(id) {
 		return &m.oldPay, 0
 	}
 	return nil, 0
+}
+
+// leave is find for a command that takes from a payment. One of a sealed date
+// leaves memory for it, so that there is one way to do that: through history.
+func (m *Machine) leave(id si.PaymentID) (*pay, uint32) {
+	if slot := m.payByID.get(id); slot != 0 && m.isSealed(m.pays.at(slot)) {
+		m.retireNow(m.pays.at(slot), slot)
+	}
+	return m.find(id)
 }
 
 // holdOf gives the hold of a payment, nil for a Pay or a tombstone.
@@ -240,14 +253,14 @@ func (m *Machine) recall(p *pay) {
 func (m *Machine) setDues(state ledgerapi.DueState, slot uint32, reversals uint8) {
 	for _, c := range m.chosen {
 		d := m.dues.at(c.slot)
-		m.touchDue(d.id)
-		d.state, d.pay = state, slot
 		if reversals > 0 {
+			m.touchDue(d.id)
 			d.version++
 			if d.reversals < 255 {
 				d.reversals++
 			}
 		}
+		d.state, d.pay = state, slot
 	}
 }
 
@@ -427,9 +440,11 @@ func (m *Machine) booked(p *pay, slot uint32, b *bank) {
 			r.last++
 		}
 		r.slots = append(r.slots, slot)
+		r.left++
 		p.receipt = r.last
 	}
 	m.setDues(ledgerapi.DueStatePaid, slot, 0)
+	m.tally(p, 1)
 	switch {
 	case p.channel == si.ChannelBatch:
 		m.lineBooked(p)
@@ -494,6 +509,9 @@ func (m *Machine) applyVoid(h *ledgerapi.Header, body []byte, out *ledgerapi.Res
 		p.book = b.open
 	}
 	b.day(p.book).meet(m.journal)
+	if p.receipt == 0 {
+		m.closed = append(m.closed, slot)
+	}
 	m.journal++
 	out.Code = ledgerapi.OK
 	m.describe(p, out)
@@ -523,7 +541,8 @@ func (m *Machine) tombstone(id si.PaymentID, proof ledgerapi.Proof, out *ledgera
 	if out.Code != 0 {
 		return
 	}
-	_, p := m.newPay(id, [16]byte{}, 0, 0, 0)
+	slot, p := m.newPay(id, [16]byte{}, 0, 0, 0)
+	m.closed = append(m.closed, slot)
 	p.state, p.proof, p.ended = ledgerapi.PayTombstone, proof, m.at
 	p.book = max(m.today(), m.sealed+1)
 	out.Code, out.State = ledgerapi.OK, ledgerapi.PayTombstone
@@ -614,6 +633,7 @@ func (m *Machine) applyReverse(h *ledgerapi.Header, body []byte, out *ledgerapi.
 		m.entry(p, m.banks[p.bank].day(p.book), -1, posted)
 	}
 	m.setDues(ledgerapi.DueOpen, 0, 1)
+	m.tally(p, -1)
 	p.state, p.resp, p.ended = ledgerapi.PayVoided, c.Reason, m.at
 	p.flags |= payReversed
 	m.journal++
@@ -654,6 +674,7 @@ func (m *Machine) applyUnpost(h *ledgerapi.Header, body []byte, out *ledgerapi.R
 	if !planted.On(planted.UnpostKeepsPaid) {
 		m.setDues(ledgerapi.DueReversing, slot, 1)
 	}
+	m.tally(p, -1)
 	p.state, p.ended = ledgerapi.PayReversing, 0
 	p.flags |= payUnposted
 	m.holdOf(p).unpost = c.Reason

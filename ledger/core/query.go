@@ -109,11 +109,10 @@ func (m *Machine) DuesOf(no si.PersonNo, on si.BusinessDate) []ledgerapi.Due {
 			all = append(all, m.liveDue(d, on))
 		}
 	}
-	m.eachOldDue(no, func(d *due, by si.PaymentID) bool {
+	m.eachPaidDue(no, func(d *due, by si.PaymentID, late si.Fen) {
 		if d.state != ledgerapi.DueReplaced && d.state != ledgerapi.DueCancelled {
-			all = append(all, dueView(d, by, m.lateOf(by, d.id)))
+			all = append(all, dueView(d, by, late))
 		}
-		return true
 	})
 	sort.Slice(all, func(i, j int) bool {
 		a, b := &all[i], &all[j]
@@ -128,17 +127,32 @@ func (m *Machine) DuesOf(no si.PersonNo, on si.BusinessDate) []ledgerapi.Due {
 	return all
 }
 
-// lateOf is the late fee that a payment of a sealed date took with a due.
-func (m *Machine) lateOf(by si.PaymentID, id si.DueID) si.Fen {
-	if by.IsZero() || !m.loadOld(by) {
-		return 0
+// eachPaidDue visits the dues of a person that left memory, with the payment that
+// paid each and its late fee; zero for those that died. The person's payments are
+// read once, however many dues there are.
+func (m *Machine) eachPaidDue(no si.PersonNo, visit func(d *due, by si.PaymentID, late si.Fen)) {
+	type payer struct {
+		by   si.PaymentID
+		late si.Fen
 	}
-	for i := range int(m.oldPay.n) {
-		if due, late := m.item(&m.oldPay, i); due == id {
-			return late
+	paid := map[si.DueID]payer{}
+	m.eachOldPay(no, func(p *pay) bool {
+		for i := range int(p.n) {
+			if id, late := m.item(p, i); m.paysFor(p, id) {
+				paid[id] = payer{p.id, late}
+			}
 		}
-	}
-	return 0
+		return true
+	})
+	m.eachOldDue(no, func(d *due) {
+		x, ok := paid[d.id]
+		if d.dead() {
+			x = payer{}
+		} else if !ok {
+			x.by, x.late = m.oldPayer(d)
+		}
+		visit(d, x.by, x.late)
+	})
 }
 
 // Payment finds a payment by id, in memory or in history.
@@ -167,13 +181,26 @@ func (m *Machine) payView(p *pay) ledgerapi.Payment {
 			v.Memo = append(v.Memo, m.blobs.get(h.memo, int(h.memoLen))...)
 		}
 	}
-	for i := range int(p.n) {
-		id, late := m.item(p, i)
-		if slot := m.dueByID.get(id); slot != 0 {
+	type item struct {
+		id   si.DueID
+		late si.Fen
+	}
+	items := make([]item, p.n) // looking for another payment may read over p
+	for i := range items {
+		items[i].id, items[i].late = m.item(p, i)
+	}
+	for _, x := range items {
+		if slot := m.dueByID.get(x.id); slot != 0 {
 			d := m.dues.at(slot)
-			v.Dues = append(v.Dues, dueView(d, m.payerOf(d), late))
-		} else if d, by, ok := m.oldDue(id); ok {
-			v.Dues = append(v.Dues, dueView(&d, by, late))
+			v.Dues = append(v.Dues, dueView(d, m.payerOf(d), x.late))
+		} else if d, ok := m.oldDue(x.id); ok {
+			by := v.ID
+			if d.dead() {
+				by = si.PaymentID{}
+			} else if v.State != ledgerapi.PayPosted || m.isRefunded(v.ID, d.id) {
+				by, _ = m.oldPayer(&d)
+			}
+			v.Dues = append(v.Dues, dueView(&d, by, x.late))
 		}
 	}
 	return v
@@ -197,7 +224,8 @@ func (m *Machine) Pending(bank si.Bank) []ledgerapi.Payment {
 	return all
 }
 
-// PaymentsOf are a person's latest payments, newest first, at most limit.
+// PaymentsOf are a person's latest payments, newest first, at most limit. What
+// left memory is taken in the order in which it did.
 func (m *Machine) PaymentsOf(no si.PersonNo, limit int) []ledgerapi.Payment {
 	who := m.personOf(no)
 	if who == nil || limit <= 0 {
@@ -208,38 +236,21 @@ func (m *Machine) PaymentsOf(no si.PersonNo, limit int) []ledgerapi.Payment {
 		view ledgerapi.Payment
 	}
 	var all []numbered
-	for s := who.pays; s != 0 && len(all) < limit; s = m.pays.at(s).next {
-		p := m.pays.at(s)
+	add := func(p *pay) bool {
 		all = append(all, numbered{p.no, m.payView(p)})
+		return len(all) < limit
 	}
-	addOld := func(id si.PaymentID) {
-		if m.loadOld(id) {
-			all = append(all, numbered{m.oldPay.no, m.payView(&m.oldPay)})
-		}
+	more := true
+	for s := who.pays; s != 0 && more; s = m.pays.at(s).next {
+		more = add(m.pays.at(s))
 	}
-	m.unreleased(func(o *oldRows) bool {
-		for i := o.paysOf[no]; i != 0; i = o.payLinks[i-1].next {
-			addOld(o.payLinks[i-1].id)
-		}
-		return true
-	})
-	if m.cfg.Past != nil {
-		var ids []si.PaymentID
-		m.cfg.Past.Scan(BucketPayPerson, be32(nil, uint32(no)), true, func(_, id []byte) bool {
-			ids = append(ids, si.PaymentID(id))
-			return len(ids) < limit
-		})
-		for _, id := range ids {
-			addOld(id)
-		}
+	if more {
+		m.eachOldPay(no, add)
 	}
-	sort.SliceStable(all, func(i, j int) bool { return all[i].no > all[j].no })
-	var views []ledgerapi.Payment
+	sort.Slice(all, func(i, j int) bool { return all[i].no > all[j].no })
+	views := make([]ledgerapi.Payment, len(all))
 	for i := range all {
-		// A payment stands in two places between a commit and Release.
-		if len(views) < limit && (i == 0 || all[i].no != all[i-1].no) {
-			views = append(views, all[i].view)
-		}
+		views[i] = all[i].view
 	}
 	return views
 }
@@ -259,11 +270,6 @@ func (m *Machine) PaymentByReceipt(r si.ReceiptNo) (ledgerapi.Payment, bool) {
 	for _, d := range m.receipts {
 		if d.date == r.Date && int(r.Seq) <= len(d.slots) && is(d.slots[r.Seq-1]) {
 			return m.payView(m.pays.at(d.slots[r.Seq-1])), true
-		}
-	}
-	for _, slot := range m.live { // taken back after it was posted on a sealed date
-		if is(slot) {
-			return m.payView(m.pays.at(slot)), true
 		}
 	}
 	id, ok := m.old.receipts[r]
@@ -316,7 +322,7 @@ func (m *Machine) noticeView(n *notice, on si.BusinessDate) ledgerapi.NoticeView
 		id := m.noticeDue(n, i)
 		slot := m.dueByID.get(id)
 		if slot == 0 {
-			if d, _, ok := m.oldDue(id); ok && d.state == ledgerapi.DueStatePaid {
+			if d, ok := m.oldDue(id); ok && d.state == ledgerapi.DueStatePaid {
 				paid++
 			}
 			continue

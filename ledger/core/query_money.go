@@ -275,7 +275,7 @@ func (m *Machine) Rights(no si.PersonNo, from, to si.Period) ([]Contribution, []
 		d := m.dues.at(slot)
 		take(d, m.payerOf(d))
 	}
-	m.eachOldDue(no, func(d *due, by si.PaymentID) bool { take(d, by); return true })
+	m.eachPaidDue(no, func(d *due, by si.PaymentID, _ si.Fen) { take(d, by) })
 	for _, id := range paid {
 		if _, ok := ids[id]; !ok {
 			ids[id], _ = m.Payment(id)

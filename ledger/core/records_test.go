@@ -5,6 +5,7 @@ import (
 	"errors"
 	"reflect"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/shebao-pay/shebao/si"
@@ -124,7 +125,7 @@ func TestActsAreIdempotent(t *testing.T) {
 // TestRecordsSurvive restores every kind of record from its rows, and goes on
 // from there.
 func TestRecordsSurvive(t *testing.T) {
-	store := &storeRows{newMemPast()}
+	store := &storeRows{past: newMemPast()}
 	r := newRig(t, Config{Past: store.past}).allRecords()
 	r.as(1, r.act(&ledgerapi.WriteOff{DueAct: r.dueAct(r.m.dueByID.get(1))})) // one that waits
 	c := r.m.Freeze()
@@ -171,16 +172,9 @@ func TestRecordsRefuse(t *testing.T) {
 		return nil
 	})
 	feed := func(i int, bad Change) error {
-		n := 0
-		return New(Config{Region: 1, Area: testArea}).Restore(func() (Change, bool, error) {
-			if n++; n > len(rows) {
-				return Change{}, false, nil
-			}
-			if n-1 == i {
-				return bad, true, nil
-			}
-			return rows[n-1], true, nil
-		})
+		all := slices.Clone(rows)
+		all[i] = bad
+		return New(Config{Region: 1, Area: testArea}).Restore(rowsNext(all))
 	}
 	seen := 0
 	for i, x := range rows {

@@ -48,6 +48,13 @@ func refundFields(f *wire.Form, x *refund) {
 	}
 }
 
+// isRefunded tells whether the money that a payment paid for a due went back or
+// will.
+func (m *Machine) isRefunded(payment si.PaymentID, id si.DueID) bool {
+	x := m.refunds.get(m.refundOf[paidDue{payment, id}])
+	return x != nil && x.state != ledgerapi.RefundWithdrawn
+}
+
 // open tells whether the money is still owed.
 func (x *refund) open() bool {
 	return x.state != ledgerapi.RefundDone && x.state != ledgerapi.RefundWithdrawn
@@ -105,7 +112,7 @@ func (m *Machine) applyRefundApprove(a *act, c *ledgerapi.RefundApprove, brk led
 // judgeRefund finds the due that a refund is of, and whether that payment has
 // it and nobody else had the money back.
 func (m *Machine) judgeRefund(x *refund, e *journalEntry, out *ledgerapi.Result) bool {
-	p, slot := m.find(x.payment)
+	p, slot := m.leave(x.payment)
 	switch {
 	case p == nil:
 		out.Code = ledgerapi.NotFound
@@ -138,14 +145,14 @@ func (m *Machine) judgeRefund(x *refund, e *journalEntry, out *ledgerapi.Result)
 	return true
 }
 
-// paidBy gives a due that is PAID by a payment, wherever both stand.
+// paidBy gives a due of a POSTED payment that is PAID by it, wherever both stand.
 func (m *Machine) paidBy(id si.DueID, payment si.PaymentID, slot uint32) (d due, ok bool) {
 	if s := m.dueByID.get(id); s != 0 {
 		d = *m.dues.at(s)
 		return d, d.state == ledgerapi.DueStatePaid && slot != 0 && d.pay == slot
 	}
-	d, by, ok := m.oldDue(id)
-	return d, ok && d.state == ledgerapi.DueStatePaid && by == payment
+	d, ok = m.oldDue(id)
+	return d, ok && d.state == ledgerapi.DueStatePaid && !m.isRefunded(payment, id)
 }
 
 // whole tells whether a posted payment still has all its dues.
@@ -164,7 +171,7 @@ func (m *Machine) refundLines(x *refund, e *journalEntry, sign si.Fen) {
 	if x.suspense != 0 {
 		e.debit(x.fund, accSuspense, sign*x.amount)
 	} else {
-		d, _, _ := m.anyDue(x.due)
+		d, _ := m.anyDue(x.due)
 		e.debit(x.fund, accPool, sign*(d.amount-d.individual))
 		e.debit(x.fund, accIndiv, sign*d.individual)
 		e.debit(x.fund, accLate, sign*x.late)
@@ -173,10 +180,9 @@ func (m *Machine) refundLines(x *refund, e *journalEntry, sign si.Fen) {
 }
 
 // anyDue is a due in memory or in history.
-func (m *Machine) anyDue(id si.DueID) (due, si.PaymentID, bool) {
+func (m *Machine) anyDue(id si.DueID) (due, bool) {
 	if slot := m.dueByID.get(id); slot != 0 {
-		d := m.dues.at(slot)
-		return *d, m.payerOf(d), true
+		return *m.dues.at(slot), true
 	}
 	return m.oldDue(id)
 }
@@ -187,15 +193,16 @@ func (m *Machine) revive(id si.DueID) uint32 {
 	if slot := m.dueByID.get(id); slot != 0 {
 		return slot
 	}
-	d, _, ok := m.oldDue(id)
+	d, ok := m.oldDue(id)
 	if !ok {
 		return 0
 	}
 	m.touchDue(id)
+	m.touch(classDueGone, m.dueGone.of(uint64(id)))
+	m.dueGone.del(uint64(id))
 	slot, x := m.dues.take()
 	*x = d
-	who := m.personOf(d.person)
-	x.pay, x.next, who.dues = 0, who.dues, slot
+	m.linkDue(x, slot)
 	m.dueByID.put(id, slot)
 	return slot
 }
@@ -293,8 +300,10 @@ func (m *Machine) withdraw(a *act, x *refund, out *ledgerapi.Result) {
 	d.state = ledgerapi.DueStatePaid
 	d.version++
 	m.addIndividual(d, d.individual)
-	if d.pay = m.payByID.get(x.payment); d.pay == 0 {
-		m.retireDue(slot, x.payment)
+	if p, paid := m.leave(x.payment); paid != 0 {
+		d.pay = paid
+	} else {
+		m.retirePaid(slot, p)
 	}
 }
 
@@ -353,7 +362,7 @@ func undoneFields(f *wire.Form, u *undone) {
 // is not undone.
 func (m *Machine) applyCorrectUnpaid(a *act, c *ledgerapi.CorrectUnpaid, out *ledgerapi.Result) {
 	b := m.breaks.get(c.Break)
-	p, slot := m.find(c.Payment)
+	p, slot := m.leave(c.Payment)
 	switch {
 	case b == nil || p == nil:
 		out.Code = ledgerapi.NotFound
@@ -371,7 +380,7 @@ func (m *Machine) applyCorrectUnpaid(a *act, c *ledgerapi.CorrectUnpaid, out *le
 	var need [funds]si.Fen
 	for i := range int(p.n) {
 		id, late := m.item(p, i)
-		d, _, _ := m.anyDue(id)
+		d, _ := m.anyDue(id)
 		ids = append(ids, id)
 		need[d.fund] += d.amount + late
 		e.add(line{fund: d.fund, acc: accClearing, bank: p.bank, date: p.book, dr: -(d.amount + late)})
@@ -393,6 +402,7 @@ func (m *Machine) applyCorrectUnpaid(a *act, c *ledgerapi.CorrectUnpaid, out *le
 	m.enter(e)
 	if slot != 0 {
 		m.touch(classPay, slot)
+		m.tally(p, -1)
 		p.state, p.ended = ledgerapi.PayVoided, m.at
 		p.flags |= payCorrected
 	}

@@ -30,6 +30,8 @@ func (m *Machine) metaValue(dst []byte) []byte {
 	dst = le.AppendUint16(dst, uint16(m.sealed))
 	dst = le.AppendUint64(dst, uint64(m.pastMillis))
 	dst = le.AppendUint64(dst, m.pastDues)
+	dst = le.AppendUint16(dst, uint16(m.sweep.date))
+	dst = le.AppendUint32(dst, m.sweep.seq)
 	return le.AppendUint32(dst, uint32(m.cfg.Area))
 }
 
@@ -41,6 +43,7 @@ func (m *Machine) readMeta(r *wire.Reader) (area si.AreaCode) {
 	m.noticeYear, m.noticeNo = int(r.U16()), r.U64()
 	m.sealed = si.BusinessDate(r.U16())
 	m.pastMillis, m.pastDues = int64(r.U64()), r.U64()
+	m.sweep.date, m.sweep.seq = si.BusinessDate(r.U16()), r.U32()
 	return si.AreaCode(r.U32())
 }
 
@@ -48,8 +51,8 @@ func (m *Machine) readMeta(r *wire.Reader) (area si.AreaCode) {
 const paySize = 200
 
 func (m *Machine) payValue(dst []byte, p *pay) []byte {
+	dst = append(dst, p.id[:]...)
 	dst = append(dst, p.fp[:]...)
-	dst = le.AppendUint64(dst, p.no)
 	dst = le.AppendUint64(dst, p.journal)
 	dst = le.AppendUint64(dst, uint64(p.total))
 	dst = le.AppendUint64(dst, uint64(p.at))
@@ -89,8 +92,9 @@ func (m *Machine) payValue(dst []byte, p *pay) []byte {
 // readPay reads a row into p, its hold into h and its dues into items. Memo
 // points into the row.
 func (m *Machine) readPay(r *wire.Reader, p *pay, h *hold, items []uint64) (_ []uint64, held bool, memo []byte) {
+	r.Fill(p.id[:])
 	r.Fill(p.fp[:])
-	p.no, p.journal = r.U64(), r.U64()
+	p.journal = r.U64()
 	p.total, p.at, p.ended = si.Fen(r.U64()), int64(r.U64()), int64(r.U64())
 	p.person = si.PersonNo(r.U32())
 	p.receipt, p.stan, p.de7 = r.U32(), r.U32(), r.U32()
@@ -128,54 +132,89 @@ func (m *Machine) readPay(r *wire.Reader, p *pay, h *hold, items []uint64) (_ []
 }
 
 // dueSize is the size of a due's row.
-const dueSize = 8 + 8 + 8 + 4 + 16 + 4 + 2 + 2 + 2 + 6
+const dueSize = 8 + 8 + 8 + 8 + 4 + 4 + 2 + 2 + 2 + 6
 
-func dueValue(dst []byte, d *due, by si.PaymentID) []byte {
+// dueValue is a due without what its payment says: one that is held, paid or
+// being taken back stands as OPEN, and whoever reads the payment knows better.
+// So a payment changes no row of a due, and a checkpoint stays small however the
+// payers are scattered.
+func dueValue(dst []byte, d *due) []byte {
 	dst = le.AppendUint64(dst, uint64(d.id))
 	dst = le.AppendUint64(dst, uint64(d.amount))
 	dst = le.AppendUint64(dst, uint64(d.individual))
+	dst = le.AppendUint64(dst, uint64(d.prev))
 	dst = le.AppendUint32(dst, uint32(d.person))
-	dst = append(dst, by[:]...)
 	dst = le.AppendUint32(dst, d.rates)
 	dst = le.AppendUint16(dst, uint16(d.dueDay))
 	dst = le.AppendUint16(dst, uint16(d.period))
 	dst = le.AppendUint16(dst, d.version)
-	return append(dst, byte(d.fund), byte(d.kind), byte(d.state), byte(d.payer), d.lateRule, d.reversals)
+	state := d.state
+	if d.taken() {
+		state = ledgerapi.DueOpen
+	}
+	return append(dst, byte(d.fund), byte(d.kind), byte(state), byte(d.payer), d.lateRule, d.reversals)
 }
 
-func readDue(r *wire.Reader) (d due, by si.PaymentID) {
+func readDue(r *wire.Reader) (d due) {
 	d.id, d.amount, d.individual = si.DueID(r.U64()), si.Fen(r.U64()), si.Fen(r.U64())
-	d.person = si.PersonNo(r.U32())
-	r.Fill(by[:])
+	d.prev, d.person = si.DueID(r.U64()), si.PersonNo(r.U32())
 	d.rates = r.U32()
 	d.dueDay, d.period, d.version = si.BusinessDate(r.U16()), si.Period(r.U16()), r.U16()
 	d.fund, d.kind, d.state = si.Fund(r.U8()), ledgerapi.DueKind(r.U8()), ledgerapi.DueState(r.U8())
 	d.payer, d.lateRule, d.reversals = ledgerapi.Payer(r.U8()), r.U8(), r.U8()
-	if !d.fund.Valid() || d.state < ledgerapi.DueAssessed || d.state > ledgerapi.DueReplaced {
+	if !d.fund.Valid() || d.state < ledgerapi.DueAssessed || d.state > ledgerapi.DueReplaced || d.taken() {
 		r.Fail()
 	}
-	return d, by
+	return d
 }
 
 // blockBits is how many low bits of a due's id are its place in a block: 256
-// dues share a row, so that a checkpoint touches few pages.
+// dues share a row, so that a checkpoint touches few pages. So do the heads of
+// 256 persons.
 const blockBits = 8
 
 func blockOf(id si.DueID) uint32 { return uint32(id >> blockBits) }
 
-// blockValue is the row of a block: the dues in memory, ascending; empty if
-// there is none.
+// inBlock is where a due's row begins in its block; ids begin with 1 and have no
+// gaps.
+func inBlock(id si.DueID) int {
+	return int(id-max(1, id>>blockBits<<blockBits)) * dueSize
+}
+
+// blockValue is the row of a block: all its dues, ascending. Those that left
+// memory are copied from the row that there is.
 func (m *Machine) blockValue(dst []byte, block uint32) []byte {
-	for id := si.DueID(block) << blockBits; id < si.DueID(block+1)<<blockBits; id++ {
+	first := max(1, si.DueID(block)<<blockBits)
+	for id := first; id < si.DueID(block+1)<<blockBits && id <= si.DueID(m.lastDue); id++ {
 		if slot := m.dueByID.get(id); slot != 0 {
-			d := m.dues.at(slot)
-			dst = dueValue(dst, d, m.payerOf(d))
+			dst = dueValue(dst, m.dues.at(slot))
+			continue
 		}
+		row, ok := m.oldDueRow(id)
+		if !ok {
+			m.fail("due %d is neither in memory nor stored", id)
+			break
+		}
+		dst = append(dst, row...)
 	}
 	return dst
 }
 
-// payerOf is the payment that has a due, zero if none.
+// headSize is one person's part of a block of heads.
+const headSize = 8 + 8 + 2
+
+// headValue is a block of heads of 256 persons.
+func (m *Machine) headValue(dst []byte, block uint32) []byte {
+	for no := max(1, block<<blockBits); no < (block+1)<<blockBits && no <= m.persons.used; no++ {
+		p := m.persons.at(no)
+		dst = le.AppendUint64(dst, uint64(p.lastDue))
+		dst = le.AppendUint64(dst, p.oldPay)
+		dst = le.AppendUint16(dst, p.past)
+	}
+	return dst
+}
+
+// payerOf is the payment that has a due in memory, zero if none.
 func (m *Machine) payerOf(d *due) (id si.PaymentID) {
 	if d.pay != 0 {
 		id = m.pays.at(d.pay).id

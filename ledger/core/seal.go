@@ -1,44 +1,40 @@
 package core
 
 import (
+	"cmp"
+	"slices"
+	"sort"
+
 	"github.com/shebao-pay/shebao/si"
 	"github.com/shebao-pay/shebao/si/ledgerapi"
 	"github.com/shebao-pay/shebao/si/ledgerapi/wire"
 )
 
-// oldRows are the rows that left memory and are not yet durable: they answer in
-// place of Past until Release. A day leaves at once, so they hold no pointer a
-// row: bytes stand in large pieces, lists are threaded through links.
+// oldRows are the rows of what left memory as long as they may not be durable:
+// they answer in place of Past until Release. They hold no pointer a row, because
+// many leave in a short time.
 type oldRows struct {
 	pieces   [][]byte
-	pays     map[si.PaymentID]place
+	pays     map[uint64]place
 	dues     map[si.DueID]place
 	acks     map[si.PaymentID]place
+	links    map[si.PaymentID]oldLink
+	paidBy   map[si.DueID]uint64
 	receipts map[si.ReceiptNo]si.PaymentID
 	closings map[si.BusinessDate]place
-	paysOf   map[si.PersonNo]uint32 // 1 + index of the head in payLinks
-	duesOf   map[si.PersonNo]uint32 // the same in dueLinks
-	payLinks []oldLink[si.PaymentID]
-	dueLinks []oldLink[si.DueID]
 }
 
 // place is where a row stands in pieces.
 type place struct{ piece, at, n uint32 }
 
-type oldLink[K any] struct {
-	id   K
-	next uint32
-}
+// oldLink finds a payment that left memory: its number, and that of the person's
+// payment that left before it.
+type oldLink struct{ no, prev uint64 }
 
-// init makes room for n payments.
-func (o *oldRows) init(n int) {
-	o.pays = make(map[si.PaymentID]place, n)
-	o.dues = make(map[si.DueID]place, n)
-	o.acks = map[si.PaymentID]place{}
-	o.closings = map[si.BusinessDate]place{}
-	o.receipts = make(map[si.ReceiptNo]si.PaymentID, n)
-	o.paysOf = make(map[si.PersonNo]uint32, n)
-	o.duesOf = make(map[si.PersonNo]uint32, n)
+func (o *oldRows) init() {
+	o.pays, o.dues, o.acks = map[uint64]place{}, map[si.DueID]place{}, map[si.PaymentID]place{}
+	o.links, o.paidBy = map[si.PaymentID]oldLink{}, map[si.DueID]uint64{}
+	o.receipts, o.closings = map[si.ReceiptNo]si.PaymentID{}, map[si.BusinessDate]place{}
 }
 
 func (o *oldRows) add(row []byte) place {
@@ -52,22 +48,31 @@ func (o *oldRows) add(row []byte) place {
 	return p
 }
 
-func (o *oldRows) row(p place) []byte { return o.pieces[p.piece][p.at : p.at+p.n] }
+// recent looks a key up in one of the maps of oldRows: in what left memory since
+// the last Freeze, then in what the checkpoint under way brings to Past.
+func recent[K comparable, V any](m *Machine, in func(*oldRows) map[K]V, k K) (o *oldRows, v V, ok bool) {
+	o = &m.old
+	v, ok = in(o)[k]
+	if !ok && m.frozen != nil {
+		o = &m.frozen.old
+		v, ok = in(o)[k]
+	}
+	return o, v, ok
+}
 
-// rowIn is a row of one of the maps of oldRows.
-func rowIn[K comparable](o *oldRows, in map[K]place, k K) ([]byte, bool) {
-	p, ok := in[k]
+// recentRow is recent for rows.
+func recentRow[K comparable](m *Machine, in func(*oldRows) map[K]place, k K) ([]byte, bool) {
+	o, p, ok := recent(m, in, k)
 	if !ok {
 		return nil, false
 	}
-	return o.row(p), true
+	return o.pieces[p.piece][p.at : p.at+p.n], true
 }
 
-// unreleased visits the sets of rows that Past cannot give yet.
-func (m *Machine) unreleased(visit func(*oldRows) bool) {
-	if visit(&m.old) && m.frozen != nil {
-		visit(&m.frozen.old)
-	}
+// mayBeMissing tells whether Past may not have a record as it stands: it changed
+// since the last checkpoint that is durable.
+func (m *Machine) mayBeMissing(k class, i uint32) bool {
+	return m.cfg.Past == nil || m.cfg.Volatile || m.frozen != nil || m.track[k].has(i, m.gen)
 }
 
 func (m *Machine) pastGet(b Bucket, key []byte) ([]byte, bool) {
@@ -77,107 +82,167 @@ func (m *Machine) pastGet(b Bucket, key []byte) ([]byte, bool) {
 	return m.cfg.Past.Get(b, key)
 }
 
-// oldPayRow is the row of a payment that left memory.
-func (m *Machine) oldPayRow(id si.PaymentID) ([]byte, bool) {
-	row, ok := rowIn(&m.old, m.old.pays, id)
-	if !ok && m.frozen != nil {
-		row, ok = rowIn(&m.frozen.old, m.frozen.old.pays, id)
+// oldLinkOf finds a payment that left memory.
+func (m *Machine) oldLinkOf(id si.PaymentID) (oldLink, bool) {
+	if _, l, ok := recent(m, func(o *oldRows) map[si.PaymentID]oldLink { return o.links }, id); ok {
+		return l, true
 	}
-	if ok {
-		return row, true
+	row, ok := m.pastGet(BucketPayOld, id[:])
+	if !ok {
+		return oldLink{}, false
 	}
-	return m.pastGet(BucketPayOld, id[:])
+	r := wire.NewReader(row)
+	l := oldLink{r.U64(), r.U64()}
+	if r.End() != nil {
+		m.fail("the stored place of payment %s is unreadable", id)
+	}
+	return l, true
 }
 
 // loadOld reads a payment that left memory into m.oldPay.
 func (m *Machine) loadOld(id si.PaymentID) bool {
-	row, ok := m.oldPayRow(id)
+	l, ok := m.oldLinkOf(id)
+	return ok && m.loadOldNo(l.no)
+}
+
+// loadOldNo is loadOld by number. A payment that was taken back on a later date
+// is given as it stands now; its row is not altered.
+func (m *Machine) loadOldNo(no uint64) bool {
+	row, ok := recentRow(m, func(o *oldRows) map[uint64]place { return o.pays }, no)
 	if !ok {
-		return false
+		row, ok = m.pastGet(BucketPay, be64(nil, no))
 	}
 	r := wire.NewReader(row)
-	m.oldPay, m.oldHold = pay{id: id}, hold{}
+	m.oldPay, m.oldHold = pay{no: no}, hold{}
 	items, held, _ := m.readPay(&r, &m.oldPay, &m.oldHold, m.oldDues)
 	m.oldDues = items
 	if held {
 		m.oldPay.hold = 1
 	}
-	if r.End() != nil {
-		m.fail("stored payment %s is unreadable", id)
+	if !ok || r.End() != nil {
+		m.fail("stored payment %d is missing or unreadable", no)
 		return false
 	}
-	if u := m.undone.get(id); u != nil {
+	if u := m.undone.get(m.oldPay.id); u != nil {
 		m.oldPay.state, m.oldPay.ended = ledgerapi.PayVoided, u.at
 		m.oldPay.flags |= payCorrected
 	}
 	return true
 }
 
-// oldDue is a due that left memory, with the payment that paid it.
-func (m *Machine) oldDue(id si.DueID) (d due, by si.PaymentID, ok bool) {
-	if m.pastDues == 0 {
-		return d, by, false
-	}
-	row, ok := rowIn(&m.old, m.old.dues, id)
-	if !ok && m.frozen != nil {
-		row, ok = rowIn(&m.frozen.old, m.frozen.old.dues, id)
-	}
-	if !ok {
-		var owner []byte
-		if owner, ok = m.pastGet(BucketDueOwner, be64(m.key[:0], uint64(id))); ok {
-			row, ok = m.pastGet(BucketDueOld, be64(append([]byte(nil), owner...), uint64(id)))
+// eachOldPay visits the payments of a person that left memory, the last to leave
+// first, until visit returns false. The payment is good until visit loads another.
+func (m *Machine) eachOldPay(who si.PersonNo, visit func(p *pay) bool) {
+	for no := m.personOf(who).oldPay; no != 0; {
+		if !m.loadOldNo(no) {
+			return
+		}
+		l, ok := m.oldLinkOf(m.oldPay.id)
+		if !ok {
+			m.fail("payment %d of person %d left memory without a trace", no, who)
+			return
+		}
+		if no = l.prev; !visit(&m.oldPay) {
+			return
 		}
 	}
+}
+
+// paysFor tells whether a payment is the one that paid a due.
+func (m *Machine) paysFor(p *pay, id si.DueID) bool {
+	return p.state == ledgerapi.PayPosted && m.lists(p, id) && !m.isRefunded(p.id, id)
+}
+
+// oldPayer is the payment that paid a due which left memory, with its late fee;
+// zero if the due died unpaid. It reads over m.oldPay.
+func (m *Machine) oldPayer(d *due) (id si.PaymentID, late si.Fen) {
+	if d.dead() {
+		return id, 0
+	}
+	take := func(p *pay) bool {
+		if !m.paysFor(p, d.id) {
+			return true
+		}
+		for i := range int(p.n) {
+			if x, fee := m.item(p, i); x == d.id {
+				id, late = p.id, fee
+			}
+		}
+		return false
+	}
+	if no, ok := m.otherPayer(d.id); ok && m.loadOldNo(no) && !take(&m.oldPay) {
+		return id, late
+	}
+	m.eachOldPay(d.person, take)
+	return id, late
+}
+
+// otherPayer is the number of the last payment of another person that paid a due
+// and left memory with it.
+func (m *Machine) otherPayer(id si.DueID) (no uint64, ok bool) {
+	if _, no, ok = recent(m, func(o *oldRows) map[si.DueID]uint64 { return o.paidBy }, id); ok {
+		return no, true
+	}
+	row, ok := m.pastGet(BucketPaidBy, be64(nil, uint64(id)))
 	if !ok {
-		return d, by, false
+		return 0, false
 	}
 	r := wire.NewReader(row)
-	d, by = readDue(&r)
-	if r.End() != nil {
-		m.fail("stored due %d is unreadable", id)
-		return due{}, by, false
+	if no = r.U64(); r.End() != nil {
+		m.fail("the stored payer of due %d is unreadable", id)
 	}
-	return d, by, true
+	return no, true
+}
+
+// oldDueRow is the row of a due that left memory.
+func (m *Machine) oldDueRow(id si.DueID) ([]byte, bool) {
+	if row, ok := recentRow(m, func(o *oldRows) map[si.DueID]place { return o.dues }, id); ok {
+		return row, true
+	}
+	block, ok := m.pastGet(BucketDue, be64(nil, uint64(blockOf(id))))
+	at := inBlock(id)
+	if !ok || len(block) < at+dueSize {
+		return nil, false
+	}
+	return block[at : at+dueSize], true
+}
+
+// oldDue is a due that left memory. One that had not died was paid: that is the
+// other way to leave.
+func (m *Machine) oldDue(id si.DueID) (d due, ok bool) {
+	if m.pastDues == 0 || id == 0 || uint64(id) > m.lastDue {
+		return d, false
+	}
+	row, ok := m.oldDueRow(id)
+	r := wire.NewReader(row)
+	d = readDue(&r)
+	if !ok || r.End() != nil || d.id != id {
+		m.fail("stored due %d is missing or unreadable", id)
+		return due{}, false
+	}
+	if !d.dead() {
+		d.state = ledgerapi.DueStatePaid
+	}
+	return d, true
 }
 
 // eachOldDue visits the dues of a person that left memory and did not come back,
-// each once, in an order that differs between a machine and its replay: what is
-// made of them must not.
-func (m *Machine) eachOldDue(who si.PersonNo, visit func(d *due, by si.PaymentID) bool) {
+// newest first.
+func (m *Machine) eachOldDue(who si.PersonNo, visit func(d *due)) {
 	if m.pastDues == 0 {
 		return
 	}
-	more := true
-	// read takes a row unless the due stands in a newer place.
-	read := func(row []byte, newer ...*oldRows) bool {
-		r := wire.NewReader(row)
-		d, by := readDue(&r)
-		if r.End() != nil {
-			m.fail("a stored due of person %d is unreadable", who)
-			return false
+	for id := m.personOf(who).lastDue; id != 0; {
+		if slot := m.dueByID.get(id); slot != 0 {
+			id = m.dues.at(slot).prev
+			continue
 		}
-		known := m.dueByID.get(d.id) != 0
-		for _, o := range newer {
-			_, there := o.dues[d.id]
-			known = known || there
+		d, ok := m.oldDue(id)
+		if !ok {
+			return
 		}
-		if !known {
-			more = visit(&d, by)
-		}
-		return more
-	}
-	sets := []*oldRows{&m.old}
-	if m.frozen != nil {
-		sets = append(sets, &m.frozen.old)
-	}
-	if m.cfg.Past != nil {
-		m.cfg.Past.Scan(BucketDueOld, be32(nil, uint32(who)), false, func(_, row []byte) bool { return read(row, sets...) })
-	}
-	for n, o := range sets {
-		for i := o.duesOf[who]; i != 0 && more; i = o.dueLinks[i-1].next {
-			row, _ := rowIn(o, o.dues, o.dueLinks[i-1].id)
-			read(row, sets[:n]...)
-		}
+		visit(&d)
+		id = d.prev
 	}
 }
 
@@ -186,10 +251,7 @@ func (m *Machine) oldAck(id si.PaymentID) *ack {
 	if m.sealed == 0 {
 		return nil
 	}
-	row, ok := rowIn(&m.old, m.old.acks, id)
-	if !ok && m.frozen != nil {
-		row, ok = rowIn(&m.frozen.old, m.frozen.old.acks, id)
-	}
+	row, ok := recentRow(m, func(o *oldRows) map[si.PaymentID]place { return o.acks }, id)
 	if !ok {
 		row, ok = m.pastGet(BucketAckOld, id[:])
 	}
@@ -205,8 +267,10 @@ func (m *Machine) oldAck(id si.PaymentID) *ack {
 	return a
 }
 
-// applySealDay freezes a date that all banks have left. What ended on it goes
-// to history; what is still in doubt stays, and is booked on the open date.
+// applySealDay freezes a date that all banks have left. What ended on it is
+// history from here on, and leaves memory a little with each record that follows,
+// so that no batch waits for a day of payments; what is still in doubt stays, and
+// will be booked on the open date.
 func (m *Machine) applySealDay(h *ledgerapi.Header, body []byte, out *ledgerapi.Result) {
 	var c ledgerapi.SealDay
 	if c.DecodeBody(h.ID, body) != nil || c.Date == 0 {
@@ -232,54 +296,146 @@ func (m *Machine) applySealDay(h *ledgerapi.Header, body []byte, out *ledgerapi.
 	if out.Code != 0 {
 		return
 	}
-	if len(m.old.pieces) == 0 {
-		m.old.init(m.payByID.n)
-	}
 	m.closeDay(c.Date)
-	m.sealed = c.Date
-	for slot := uint32(1); slot <= m.pays.used; slot++ {
-		p := m.pays.at(slot)
-		if p.state == 0 || p.live() || p.book > m.sealed {
-			continue
-		}
-		if p.state == ledgerapi.PayPosted {
-			out.Count++
-			out.Total += p.total
-		}
-		m.retirePay(p, slot)
+	for len(m.postedOn) > 0 && m.postedOn[0].date <= c.Date {
+		out.Count += m.postedOn[0].Count
+		out.Total += m.postedOn[0].Amount
+		m.postedOn = m.postedOn[1:]
 	}
+	m.sealed = c.Date
+	m.retireClosed()
 	for _, slot := range m.deadDues {
-		m.retireDue(slot, si.PaymentID{})
+		m.retireDue(slot)
 	}
 	m.deadDues = m.deadDues[:0]
-	for slot := uint32(1); slot <= m.acks.used; slot++ {
-		if a := m.acks.at(slot); a.at != 0 && dateOfMillis(a.at) <= m.sealed {
-			m.retireAck(a, slot)
-		}
+	old := 0 // times never run backwards, so the oldest come first
+	for ; old < len(m.ackQueue) && dateOfMillis(m.acks.at(m.ackQueue[old]).at) <= m.sealed; old++ {
+		m.retireAck(m.acks.at(m.ackQueue[old]), m.ackQueue[old])
 	}
-	for len(m.receipts) > 0 && m.receipts[0].date <= m.sealed {
-		r := m.receipts[0]
-		m.row(BucketSequence, be16(append(m.key[:0], 1), uint16(r.date)), nil)
-		m.receipts = m.receipts[1:]
-	}
+	m.ackQueue = m.ackQueue[:copy(m.ackQueue, m.ackQueue[old:])]
+	m.sweep = sweep{date: 1}
+	m.sweepOn(cmp.Or(m.cfg.sweepFirst, sweepFirst))
 	out.Code, out.OurDate = ledgerapi.OK, c.Date
 }
 
-// retirePay moves a payment that has ended, and the dues that it paid, to history.
+// datedSum is what is POSTED on a date that is not sealed. It is in no row:
+// those payments are in memory.
+type datedSum struct {
+	date si.BusinessDate
+	Sum
+}
+
+// tally adds a payment that has become POSTED to its date; sign −1 takes one off
+// that is no longer.
+func (m *Machine) tally(p *pay, sign int) {
+	i := len(m.postedOn)
+	for i > 0 && m.postedOn[i-1].date >= p.book {
+		i--
+	}
+	if i == len(m.postedOn) || m.postedOn[i].date != p.book {
+		m.postedOn = slices.Insert(m.postedOn, i, datedSum{date: p.book})
+	}
+	s := &m.postedOn[i]
+	s.Count += uint32(sign)
+	s.Amount += si.Fen(sign) * p.total
+}
+
+// isSealed tells whether a payment is of a sealed date and can never change.
+func (m *Machine) isSealed(p *pay) bool { return p.book <= m.sealed && !p.live() }
+
+// retireClosed has what ended without a receipt leave memory, in order of number.
+func (m *Machine) retireClosed() {
+	keep := m.closed[:0]
+	var leaving []uint32
+	for _, slot := range m.closed {
+		if m.isSealed(m.pays.at(slot)) {
+			leaving = append(leaving, slot)
+		} else {
+			keep = append(keep, slot)
+		}
+	}
+	m.closed = keep
+	sort.Slice(leaving, func(i, j int) bool { return m.pays.at(leaving[i]).no < m.pays.at(leaving[j]).no })
+	for _, slot := range leaving {
+		m.retirePay(m.pays.at(slot), slot)
+	}
+}
+
+// sweep is the walk over the receipts of sealed dates by which payments leave
+// memory: the next place to look at. Date 0 is at rest.
+type sweep struct {
+	date si.BusinessDate
+	seq  uint32 // receipts of the date that were looked at
+}
+
+const (
+	// sweepPer is how many receipts are looked at for each record: two, because
+	// a record makes at most one, so that a day has left before the next ends.
+	sweepPer = 2
+	// sweepFirst are looked at in the seal itself, about 3 ms of work: a quiet
+	// day is gone at once.
+	sweepFirst = 2000
+)
+
+// sweepOn looks at n more receipts. It depends on the log alone, like everything
+// in Apply: rows must not depend on when a node was started.
+func (m *Machine) sweepOn(n int) {
+	for i := 0; m.sweep.date != 0 && n > 0; {
+		for i < len(m.receipts) && m.receipts[i].date < m.sweep.date {
+			i++
+		}
+		if i == len(m.receipts) || m.receipts[i].date > m.sealed {
+			m.sweep = sweep{}
+			return
+		}
+		d := m.receipts[i]
+		if d.date != m.sweep.date {
+			m.sweep = sweep{date: d.date}
+		}
+		for ; n > 0 && m.sweep.seq < d.last; n-- {
+			if slot := d.slots[m.sweep.seq]; slot != 0 && m.isSealed(m.pays.at(slot)) {
+				m.retirePay(m.pays.at(slot), slot)
+				d.slots[m.sweep.seq] = 0
+				d.left--
+			}
+			m.sweep.seq++
+		}
+		if m.sweep.seq == d.last {
+			m.sweep = sweep{date: d.date + 1}
+			if d.left == 0 {
+				m.row(BucketSequence, be16(append(m.key[:0], 1), uint16(d.date)), nil)
+				m.receipts = slices.Delete(m.receipts, i, i+1)
+			}
+		}
+	}
+}
+
+// retirePay has a payment that has ended, and the dues that it paid, leave memory.
+// Their rows stay where they are.
 func (m *Machine) retirePay(p *pay, slot uint32) {
+	m.pastMillis = max(m.pastMillis, p.id.Millis())
+	dirty := m.track[classPay].has(slot, m.gen)
+	keep := m.mayBeMissing(classPay, slot)
 	m.touch(classPay, slot)
 	m.track[classPay].clear(slot, m.gen)
-	m.pastMillis = max(m.pastMillis, p.id.Millis())
-	row := m.payValue(m.value[:0], p)
-	m.old.pays[p.id] = m.old.add(row)
-	m.row(BucketPayOld, append(m.key[:0], p.id[:]...), row)
-	m.row(BucketPay, append(m.key[:0], p.id[:]...), nil)
+	if keep {
+		row := m.payValue(m.value[:0], p)
+		m.old.pays[p.no] = m.old.add(row)
+		if dirty {
+			m.row(BucketPay, be64(m.key[:0], p.no), row)
+		}
+	}
+	m.touch(classPayGone, m.payGone.of(p.no))
+	m.payGone.add(p.no)
+	l := oldLink{no: p.no}
 	if p.person != 0 {
-		m.old.payLinks = append(m.old.payLinks, oldLink[si.PaymentID]{p.id, m.old.paysOf[p.person]})
-		m.old.paysOf[p.person] = uint32(len(m.old.payLinks))
-		m.row(BucketPayPerson, be64(be32(m.key[:0], uint32(p.person)), p.no), append(m.value[:0], p.id[:]...))
+		m.touchHead(p.person)
+		who := m.personOf(p.person)
+		l.prev, who.oldPay = who.oldPay, p.no
 		m.unlinkPay(p, slot)
 	}
+	m.old.links[p.id] = l
+	m.row(BucketPayOld, append(m.key[:0], p.id[:]...), le.AppendUint64(le.AppendUint64(m.value[:0], l.no), l.prev))
 	if p.receipt != 0 {
 		m.old.receipts[si.ReceiptNo{Area: m.cfg.Area, Date: p.receiptDate, Seq: p.receipt}] = p.id
 		m.row(BucketReceipt, be32(be16(m.key[:0], uint16(p.receiptDate)), p.receipt), append(m.value[:0], p.id[:]...))
@@ -288,7 +444,7 @@ func (m *Machine) retirePay(p *pay, slot uint32) {
 		for i := range int(p.n) {
 			id, _ := m.item(p, i)
 			if due := m.dueByID.get(id); due != 0 && m.dues.at(due).pay == slot { // else it was refunded
-				m.retireDue(due, p.id)
+				m.retirePaid(due, p)
 			}
 		}
 	}
@@ -304,6 +460,20 @@ func (m *Machine) retirePay(p *pay, slot uint32) {
 	m.pays.drop(slot)
 }
 
+// retireNow has a payment of a sealed date leave memory before its turn.
+func (m *Machine) retireNow(p *pay, slot uint32) {
+	for _, d := range m.receipts {
+		if d.date != p.receiptDate {
+			continue
+		}
+		if i := slices.Index(d.slots, slot); i >= 0 {
+			d.slots[i] = 0
+			d.left--
+		}
+	}
+	m.retirePay(p, slot)
+}
+
 func (m *Machine) unlinkPay(p *pay, slot uint32) {
 	link := &m.personOf(p.person).pays
 	for *link != slot {
@@ -312,24 +482,32 @@ func (m *Machine) unlinkPay(p *pay, slot uint32) {
 	*link = p.next
 }
 
-func (m *Machine) retireDue(slot uint32, by si.PaymentID) {
-	d := m.dues.at(slot)
-	m.touchDue(d.id)
-	m.pastDues++
-	row := dueValue(m.value[:0], d, by)
-	if _, known := m.old.dues[d.id]; !known { // else it came back and leaves again
-		m.old.dueLinks = append(m.old.dueLinks, oldLink[si.DueID]{d.id, m.old.duesOf[d.person]})
-		m.old.duesOf[d.person] = uint32(len(m.old.dueLinks))
+// retirePaid is retireDue for a due that a payment paid.
+func (m *Machine) retirePaid(slot uint32, p *pay) {
+	if d := m.dues.at(slot); d.person != p.person {
+		m.old.paidBy[d.id] = p.no
+		m.row(BucketPaidBy, be64(m.key[:0], uint64(d.id)), le.AppendUint64(m.value[:0], p.no))
 	}
-	m.old.dues[d.id] = m.old.add(row)
-	m.row(BucketDueOld, be64(be32(m.key[:0], uint32(d.person)), uint64(d.id)), row)
-	m.row(BucketDueOwner, be64(m.key[:0], uint64(d.id)), be32(m.value[:0], uint32(d.person)))
-	link := &m.personOf(d.person).dues
+	m.retireDue(slot)
+}
+
+func (m *Machine) retireDue(slot uint32) {
+	d := m.dues.at(slot)
+	m.pastDues++
+	if m.mayBeMissing(classDue, blockOf(d.id)) {
+		m.old.dues[d.id] = m.old.add(dueValue(m.value[:0], d))
+	}
+	m.touch(classDueGone, m.dueGone.of(uint64(d.id)))
+	m.dueGone.add(uint64(d.id))
+	m.touchHead(d.person)
+	who := m.personOf(d.person)
+	who.past = max(who.past, d.period.Start())
+	link := &who.dues
 	for *link != slot {
 		link = &m.dues.at(*link).next
 	}
 	*link = d.next
-	m.dueByID.del(d.id, slot)
+	m.dueByID.del(d.id)
 	m.dues.drop(slot)
 }
 

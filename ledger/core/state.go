@@ -11,9 +11,10 @@ import (
 type due struct {
 	id         si.DueID
 	amount     si.Fen
-	individual si.Fen // the part for the individual account
+	individual si.Fen   // the part for the individual account
+	prev       si.DueID // the person's due before it, in memory or not
 	person     si.PersonNo
-	next       uint32 // another due of the person
+	next       uint32 // another due of the person in memory
 	pay        uint32 // HELD, PAID, REVERSING: slot of the payment
 	rates      uint32 // version of the rate table it was computed from
 	dueDay     si.BusinessDate
@@ -25,7 +26,7 @@ type due struct {
 	payer      ledgerapi.Payer
 	lateRule   uint8
 	reversals  uint8
-	_          [12]byte
+	_          [4]byte
 }
 
 // dead tells whether the due can never be paid again.
@@ -37,6 +38,11 @@ func (d *due) dead() bool {
 		ledgerapi.DueStatePaid, ledgerapi.DueReversing:
 	}
 	return false
+}
+
+// taken tells whether a payment has the due.
+func (d *due) taken() bool {
+	return d.state == ledgerapi.DueStateHeld || d.state == ledgerapi.DueStatePaid || d.state == ledgerapi.DueReversing
 }
 
 // Flags of a payment.
@@ -112,7 +118,10 @@ type person struct {
 	ptype     si.PType
 	sex       uint8
 	flags     ledgerapi.PersonFlags
-	dues      uint32 // heads of the lists through next
+	past      uint16   // greatest Start of the period of a due that left memory
+	lastDue   si.DueID // heads of the lists through prev
+	oldPay    uint64   // number of the payment that left memory last
+	dues      uint32   // heads of the lists through next; dues are in order of period
 	pays      uint32
 	cards     uint32
 	notices   uint32
@@ -264,7 +273,8 @@ type traceKey struct {
 type receiptDay struct {
 	date  si.BusinessDate
 	last  uint32
-	slots []uint32 // by sequence - 1
+	slots []uint32 // by sequence - 1; 0 if the payment left memory
+	left  int      // of slots that are not 0
 }
 
 // rates is one version of the rate table.

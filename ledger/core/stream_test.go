@@ -13,7 +13,10 @@ import (
 )
 
 // storeRows is a checkpoint store in memory: the live rows and the history.
-type storeRows struct{ past *memPast }
+type storeRows struct {
+	past  *memPast
+	first int // Config.sweepFirst of the machines
+}
 
 // save applies a finished checkpoint.
 func (s *storeRows) save(t tester, c *Changes) {
@@ -28,7 +31,7 @@ func (s *storeRows) save(t tester, c *Changes) {
 			delete(s.past.rows[x.Bucket], string(x.Key))
 			return nil
 		}
-		if old, ok := s.past.rows[x.Bucket][string(x.Key)]; ok && x.Bucket > LastLive && x.Bucket != BucketDueOld && !bytes.Equal(old, x.Value) {
+		if old, ok := s.past.rows[x.Bucket][string(x.Key)]; ok && x.Bucket > LastLive && x.Bucket != BucketPaidBy && !bytes.Equal(old, x.Value) {
 			t.Errorf("history row %s/%x is altered", x.Bucket, x.Key)
 		}
 		s.past.rows[x.Bucket][string(x.Key)] = bytes.Clone(x.Value)
@@ -42,23 +45,26 @@ func (s *storeRows) save(t tester, c *Changes) {
 // load gives a machine restored from the live rows.
 func (s *storeRows) load(t tester) *Machine {
 	t.Helper()
-	m := New(Config{Region: 1, Area: testArea, Past: s.past})
-	b, keys, i := Bucket(0), []string(nil), 0
-	err := m.Restore(func() (Change, bool, error) {
-		for i == len(keys) {
-			if b++; b > LastLive {
-				return Change{}, false, nil
-			}
-			keys, i = s.past.keys(b, ""), 0
+	m := New(Config{Region: 1, Area: testArea, Past: s.past, sweepFirst: s.first})
+	var rows []Change
+	for b := BucketMeta; b <= LastLive; b++ {
+		for _, k := range s.past.keys(b, "") {
+			rows = append(rows, Change{b, []byte(k), s.past.rows[b][k]})
 		}
-		k := keys[i]
-		i++
-		return Change{b, []byte(k), s.past.rows[b][k]}, true, nil
-	})
+	}
+	err := m.Restore(rowsNext(rows))
 	if err != nil {
 		t.Fatalf("Restore: %v", err)
 	}
 	return m
+}
+
+// finish brings a checkpoint to its end.
+func (s *storeRows) finish(t tester, m *Machine, c *Changes) {
+	t.Helper()
+	c.Step(1 << 30)
+	s.save(t, c)
+	m.Release(c)
 }
 
 // clone is a copy of what the store holds now.
@@ -69,7 +75,7 @@ func (s *storeRows) clone() *storeRows {
 			p.rows[b][k] = s.past.rows[b][k]
 		}
 	}
-	return &storeRows{p}
+	return &storeRows{p, s.first}
 }
 
 // player draws random commands: mostly sensible ones, some not.
@@ -218,8 +224,8 @@ func TestMoneyStreams(t *testing.T) { playStreams(t, true, 200) }
 
 func playStreams(t *testing.T, deep bool, most int) {
 	rapid.Check(t, func(t *rapid.T) {
-		store := &storeRows{newMemPast()}
-		p := newPlayer(t, Config{Past: store.past})
+		store := &storeRows{newMemPast(), rapid.SampledFrom([]int{1, sweepFirst}).Draw(t, "sweep")}
+		p := newPlayer(t, Config{Past: store.past, sweepFirst: store.first})
 		p.deep = deep
 		type saved struct {
 			rows    *storeRows
@@ -260,11 +266,30 @@ func playStreams(t *testing.T, deep bool, most int) {
 		}
 		balancesFromJournal(t, p.m, p.openDate())
 		digest, head := p.m.Digest(), p.m.Head()
-		again := New(Config{Region: 1, Area: testArea, Volatile: true})
+		again := New(Config{Region: 1, Area: testArea, Volatile: true, sweepFirst: store.first})
 		replay(t, again, p.log, results, 0)
 		sameRecords(t, again, p.m, p.persons)
 		if again.Digest() != digest || again.Head() != head {
 			t.Fatalf("replay: digest %x head %x, want %x %x", again.Digest(), again.Head(), digest, head)
+		}
+		// Rows must not depend on when checkpoints were made.
+		if checkpoint != nil {
+			store.finish(t, p.m, checkpoint)
+		}
+		store.finish(t, p.m, p.m.Freeze())
+		once := &storeRows{newMemPast(), store.first}
+		m := New(Config{Region: 1, Area: testArea, Past: once.past, sweepFirst: store.first})
+		replay(t, m, p.log, results, 0)
+		once.finish(t, m, m.Freeze())
+		for b := range store.past.rows {
+			for _, k := range store.past.keys(Bucket(b), "") {
+				if !bytes.Equal(store.past.rows[b][k], once.past.rows[b][k]) {
+					t.Fatalf("row %s/%x is %x after several checkpoints, %x after one", Bucket(b), k, store.past.rows[b][k], once.past.rows[b][k])
+				}
+			}
+			if len(store.past.rows[b]) != len(once.past.rows[b]) {
+				t.Fatalf("bucket %s has %d rows after several checkpoints, %d after one", Bucket(b), len(store.past.rows[b]), len(once.past.rows[b]))
+			}
 		}
 		for _, at := range points {
 			m := at.rows.load(t)
@@ -330,14 +355,7 @@ func TestRestoreRefuses(t *testing.T) {
 		return nil
 	})
 	feed := func(rows []Change, cfg Config) error {
-		i := 0
-		return New(cfg).Restore(func() (Change, bool, error) {
-			if i == len(rows) {
-				return Change{}, false, nil
-			}
-			i++
-			return rows[i-1], true, nil
-		})
+		return New(cfg).Restore(rowsNext(rows))
 	}
 	good := Config{Region: 1, Area: testArea}
 	if err := feed(rows, good); err != nil {
@@ -346,7 +364,9 @@ func TestRestoreRefuses(t *testing.T) {
 	if err := feed(rows, Config{Region: 1, Area: 330111}); !errors.Is(err, ErrRows) {
 		t.Errorf("Restore of another region = %v, want ErrRows", err)
 	}
-	if err := feed([]Change{rows[1], rows[0]}, good); !errors.Is(err, ErrRows) {
+	swapped := slices.Clone(rows)
+	slices.Reverse(swapped)
+	if err := feed(swapped, good); !errors.Is(err, ErrRows) {
 		t.Errorf("Restore out of order = %v, want ErrRows", err)
 	}
 	for i := range rows {

@@ -8,11 +8,11 @@ import "crypto/sha256"
 func (m *Machine) Sum() [32]byte {
 	var rows rowBuf
 	m.smallRows(&rows, true)
-	rows.sort()
+	refs := rows.sorted()
 	h := sha256.New()
 	var n [6]byte
-	for i := range rows.refs {
-		c := rows.change(i)
+	for i := range refs {
+		c := rows.change(&refs[i])
 		le.PutUint16(n[:], uint16(len(c.Key)))
 		le.PutUint32(n[2:], uint32(len(c.Value)))
 		_, _ = h.Write(n[:])

@@ -30,7 +30,7 @@ import (
 
 // Schema is the version of the bucket layout. A file of another one is refused;
 // it is built anew from the log.
-const Schema = 2
+const Schema = 3
 
 // The store's own bucket beside those of core.
 var (
@@ -284,7 +284,7 @@ func (s *Store) Save(at Position, each func(visit func(core.Change) error) error
 				if b == nil {
 					return fmt.Errorf("%w: bucket %s is missing", ErrDamaged, c.Bucket)
 				}
-				if cur > core.LastLive {
+				if cur.Grows() {
 					b.FillPercent = historyFill
 				}
 			}
@@ -304,9 +304,9 @@ func (s *Store) Save(at Position, each func(visit func(core.Change) error) error
 	return nil
 }
 
-// Load feeds the live buckets to restore, in bucket order and ascending key
-// order. The rows are valid until restore returns.
-func (s *Store) Load(restore func(next func() (core.Change, bool, error)) error) error {
+// Load feeds the live buckets to restore, which asks for each row behind the
+// last, or from a key on. The rows are valid until restore returns.
+func (s *Store) Load(restore func(next func(b core.Bucket, from []byte) (core.Change, bool, error)) error) error {
 	return guard(func() error {
 		return s.db.View(func(tx *bolt.Tx) error {
 			f := loader{tx: tx}
@@ -320,25 +320,26 @@ type loader struct {
 	tx     *bolt.Tx
 	bucket core.Bucket
 	cur    *bolt.Cursor
-	k, v   []byte // the row that next gives
 }
 
-func (f *loader) next() (core.Change, bool, error) {
-	for f.k == nil {
-		if f.bucket == core.LastLive {
-			return core.Change{}, false, nil
-		}
-		f.bucket++
-		b := f.tx.Bucket([]byte(f.bucket.String()))
+func (f *loader) next(bucket core.Bucket, from []byte) (core.Change, bool, error) {
+	var k, v []byte
+	switch {
+	case bucket == f.bucket && from == nil:
+		k, v = f.cur.Next()
+	case bucket == f.bucket:
+		k, v = f.cur.Seek(from)
+	default:
+		b := f.tx.Bucket([]byte(bucket.String()))
 		if b == nil {
-			return core.Change{}, false, fmt.Errorf("%w: bucket %s is missing", ErrDamaged, f.bucket)
+			return core.Change{}, false, fmt.Errorf("%w: bucket %s is missing", ErrDamaged, bucket)
 		}
-		f.cur = b.Cursor()
-		f.k, f.v = f.cur.First()
+		f.bucket, f.cur = bucket, b.Cursor()
+		if k, v = f.cur.First(); k != nil && from != nil {
+			k, v = f.cur.Seek(from)
+		}
 	}
-	c := core.Change{Bucket: f.bucket, Key: f.k, Value: f.v}
-	f.k, f.v = f.cur.Next()
-	return c, true, nil
+	return core.Change{Bucket: bucket, Key: k, Value: v}, k != nil, nil
 }
 
 // Get gives the value of a key, valid until the next call. It is core.Past: the

@@ -42,14 +42,20 @@ func feed(cs ...core.Change) func(func(core.Change) error) error {
 
 func rows(t *testing.T, s *Store) (all []core.Change) {
 	t.Helper()
-	err := s.Load(func(next func() (core.Change, bool, error)) error {
-		for {
-			c, ok, err := next()
-			if err != nil || !ok {
-				return err
+	err := s.Load(func(next func(core.Bucket, []byte) (core.Change, bool, error)) error {
+		for b := core.BucketMeta; b <= core.LastLive; b++ {
+			for {
+				c, ok, err := next(b, nil)
+				if err != nil {
+					return err
+				}
+				if !ok {
+					break
+				}
+				all = append(all, core.Change{Bucket: c.Bucket, Key: bytes.Clone(c.Key), Value: bytes.Clone(c.Value)})
 			}
-			all = append(all, core.Change{Bucket: c.Bucket, Key: bytes.Clone(c.Key), Value: bytes.Clone(c.Value)})
 		}
+		return nil
 	})
 	if err != nil {
 		t.Fatalf("Load: %v", err)
