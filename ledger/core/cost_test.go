@@ -140,6 +140,17 @@ func TestGone(t *testing.T) {
 	if again.skip(1) != 2*goneLen {
 		t.Errorf("with the last bit, skip(1) = %d, want %d", again.skip(1), 2*goneLen)
 	}
+	again.add(2 * goneLen)
+	again.del(5)
+	again.del(goneLen + 9)
+	if again.has(5) || !again.has(6) || again.has(goneLen+9) || again.skip(1) != 1 {
+		t.Error("what came back is still gone, or others came back with it")
+	}
+	again.add(5)
+	again.add(goneLen + 9)
+	if again.skip(1) != 2*goneLen {
+		t.Errorf("gone again, skip(1) = %d, want %d", again.skip(1), 2*goneLen)
+	}
 	if again.restore(0, make([]byte, goneLen/8-1)) || again.restore(1<<32, make([]byte, goneLen/8)) {
 		t.Error("a row of another size or place is taken")
 	}
