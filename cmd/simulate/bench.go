@@ -219,7 +219,7 @@ var (
 // sizes has a small and a large ledger pay in turn.
 func (f *compareFlags) sizes(ctx context.Context, dir string, p *plan, tell func(string)) (small, large *contender, err error) {
 	seconds := p.round
-	if small, err = openLedger(ctx, "10,000 open dues", filepath.Join(dir, "small"), 5000, 10_000); err != nil {
+	if small, err = openLedger(ctx, "10,000 open dues", filepath.Join(dir, "small"), p.persons, 10_000); err != nil {
 		return nil, nil, err
 	}
 	if large, err = openLedger(ctx, fmt.Sprintf("%d open dues", p.dues), filepath.Join(dir, "large"), p.persons, p.dues); err != nil {

@@ -98,7 +98,7 @@ func (f *loadFlags) ledgerDefaults(given func(string) bool) {
 		f.dues = 5_000_000
 	}
 	if !given("persons") {
-		f.persons = min(903_000, f.dues)
+		f.persons = 903_000
 	}
 	if !given("day") && f.seconds > 60 {
 		f.day = time.Minute

@@ -25,11 +25,13 @@ type Taker interface {
 // alone. Dues are numbered from 0 in the order in which they are assessed, which
 // is the ledger's own numbering less one: the n-th belongs to person n mod
 // Persons and to the year 2026 + n / Persons. They are paid year by year, as the
-// oldest goes first, and scattered over the persons within a year.
+// oldest goes first, and scattered over the persons within a year; where fewer
+// dues than persons are kept open, over a thousand at a time.
 type Direct struct {
 	taker   Taker
 	persons int
 	keep    int // open dues kept by assessing more
+	block   int // payers are scattered over so many dues
 	stride  int
 	only    bool // takes nothing but Pay
 	null    bool
@@ -46,7 +48,7 @@ type Direct struct {
 // DirectConfig says what a Direct pays.
 type DirectConfig struct {
 	Taker Taker
-	// Persons owe Dues together, at least two each; so many open dues are kept.
+	// Persons owe Dues together; so many open dues are kept.
 	Persons, Dues int
 	// PayOnly is a taker that knows nothing but Pay: it has all dues already and
 	// gets no more of them.
@@ -63,6 +65,7 @@ const (
 
 	directArea  = si.AreaCode(330110)
 	directYear  = 2026
+	minPersons  = ledgerapi.MaxAssess
 	sealedBytes = 120 // of a person's sealed particulars, about what the HSM makes
 	// fillQueue commands are under way while the ledger is filled: the log's
 	// queue takes 32 MiB, and an assessment is 12 KiB.
@@ -80,12 +83,15 @@ const (
 
 // NewDirect makes a run's supply of dues. Nothing is sent yet.
 func NewDirect(c DirectConfig) (*Direct, error) {
-	if c.Persons < 1000 || c.Dues < c.Persons {
-		return nil, fmt.Errorf("load: %d persons with %d dues; at least 1,000 persons with a due each are needed", c.Persons, c.Dues)
+	if c.Persons < minPersons || c.Dues < minPersons {
+		return nil, fmt.Errorf("load: %d persons with %d dues; at least %d of each are needed", c.Persons, c.Dues, minPersons)
 	}
 	d := &Direct{taker: c.Taker, persons: c.Persons, keep: c.Dues, only: c.PayOnly, null: c.Null,
 		stride: strideFrom, open: si.DateOf(time.Now()), base: uint64(time.Now().UnixNano())}
-	for gcd(d.stride, d.persons) != 1 {
+	if d.block = d.persons; d.keep < d.persons {
+		d.block = minPersons
+	}
+	for gcd(d.stride, d.block) != 1 {
 		d.stride++
 	}
 	if c.PayOnly || c.Null {
@@ -227,13 +233,13 @@ func (d *Direct) assess() ledgerapi.Assess {
 
 // next hands out a due that nobody has paid; false when none is ready.
 func (d *Direct) next() (si.DueID, bool) {
-	year := d.paid / d.persons
-	if (year+1)*d.persons > d.made {
-		return 0, false // the year is not assessed for everybody yet
+	first := d.paid / d.block * d.block
+	if first+d.block > d.made {
+		return 0, false // not all of them are assessed yet
 	}
-	who := d.paid % d.persons * d.stride % d.persons
+	n := first + d.paid%d.block*d.stride%d.block
 	d.paid++
-	return si.DueID(year*d.persons + who + 1), true
+	return si.DueID(n + 1), true
 }
 
 // filler sends many commands and remembers the first that was not done.

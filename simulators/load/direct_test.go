@@ -53,6 +53,39 @@ func TestDirect(t *testing.T) {
 	}
 }
 
+// TestDirectOrder holds that every due is paid once, a person's oldest first, with
+// more dues than persons and with fewer.
+func TestDirectOrder(t *testing.T) {
+	for _, c := range []DirectConfig{{Persons: 1500, Dues: 3000}, {Persons: 3000, Dues: 1000}} {
+		d, err := NewDirect(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen, last := map[si.DueID]bool{}, map[int]si.DueID{}
+		scattered, before := 0, si.DueID(0)
+		for range 9000 {
+			for d.asked-d.paid < c.Dues {
+				d.made += len(d.assess().Items)
+			}
+			id, ok := d.next()
+			if !ok || seen[id] || int(id) > d.made {
+				t.Fatalf("%+v: due %d, %v, seen %v, %d made", c, id, ok, seen[id], d.made)
+			}
+			who := int(id-1) % c.Persons
+			if last[who] > id {
+				t.Fatalf("%+v: person %d pays due %d after %d", c, who, id, last[who])
+			}
+			if id != before+1 {
+				scattered++
+			}
+			seen[id], last[who], before = true, id, id
+		}
+		if scattered < 8990 {
+			t.Errorf("%+v: only %d payers did not follow their neighbour", c, scattered)
+		}
+	}
+}
+
 // liar is a taker that answers wrongly.
 type liar struct {
 	code    ledgerapi.Code
@@ -84,7 +117,7 @@ func TestDirectFindsWrongAnswers(t *testing.T) {
 }
 
 func TestDirectBounds(t *testing.T) {
-	for _, c := range []DirectConfig{{Persons: 999, Dues: 2000}, {Persons: 1000, Dues: 999}} {
+	for _, c := range []DirectConfig{{Persons: 999, Dues: 2000}, {Persons: 2000, Dues: 999}} {
 		if _, err := NewDirect(c); err == nil {
 			t.Errorf("%+v is taken", c)
 		}
