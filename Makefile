@@ -3,12 +3,13 @@
 SHELL := /bin/bash
 PERSONS ?= 1000
 FRESH ?=
+SEEDS ?= 500
 GOFLAGS_BUILD := -trimpath
 VULNDB ?= ../shared/vulndb.tgz
 export CGO_ENABLED = 1
 export GOTOOLCHAIN = local
 
-.PHONY: help build run test test-long lint e2e bench bench-go bench-compare images clean setup-run setup-test
+.PHONY: help build run test sim planted test-long lint e2e bench bench-go bench-compare images clean setup-run setup-test setup-bench
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -18,8 +19,16 @@ run: setup-run build
 	@exec bin/simulate demo --persons $(PERSONS) $(if $(FRESH),--fresh)
 
 ## make test           install what is missing and run every test in random order, the browser tests included
-test: setup-test build
-	go test -race -shuffle=on -timeout 25m ./...
+test: setup-test build sim planted
+	go test -race -shuffle=on -timeout 40m ./...
+
+## make sim            days of the whole system on virtual time (SEEDS=n of them)
+sim: build
+	bin/simulate world --seeds 1-$(SEEDS) --payments 2000 --json
+
+## make planted        planted bugs, each found by its seed
+planted:
+	go test -tags planted -count=1 -run 'TestPlanted|TestChecksMatter' ./simulators/world
 
 ## make build          all programs into bin/
 build: setup-build

@@ -446,7 +446,7 @@ func TestSequencesEnd(t *testing.T) {
 	}
 	refs, total := r.refs(2)
 	run := r.must(r.act(&ledgerapi.RunOpen{Bank: testBank, Date: firstDay})).No
-	line := &ledgerapi.RunLine{Run: ledgerapi.RunNo(run), Line: 1, Mandate: 1, Dues: refs, Total: total}
+	line := &ledgerapi.RunLine{Run: ledgerapi.RunNo(run), Line: 1, Mandate: r.mandate(2), Dues: refs, Total: total}
 	if got := r.must(r.act(line)); got.STAN != 0 || got.RRN != ([12]byte{}) || len(r.m.Pending(0)) != 1 {
 		t.Errorf("a batch line got STAN %d, RRN %s", got.STAN, got.RRN)
 	}

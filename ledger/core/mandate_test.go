@@ -14,6 +14,17 @@ func (r *rig) card(person si.PersonNo, no, pan int, s ledgerapi.CardState) {
 		PANHash: hashOf("pan", pan), Bank: testBank, State: s, Source: ledgerapi.CardImport, Since: firstDay})
 }
 
+// mandate gives a person a card and an active mandate on it, and its number.
+func (r *rig) mandate(person si.PersonNo) ledgerapi.MandateNo {
+	r.t.Helper()
+	if len(r.m.Cards(person)) == 0 {
+		r.card(person, int(person)-1, int(person)-1, ledgerapi.CardActive)
+	}
+	no := ledgerapi.MandateNo(r.must(r.act(r.sign(person, int(person)-1))).No)
+	r.must(r.act(&ledgerapi.MandateMove{Mandate: no, To: ledgerapi.MandateActive, Agreement: "A1"}))
+	return no
+}
+
 // sign is a mandate of the resident funds on an account.
 func (r *rig) sign(person si.PersonNo, pan int) *ledgerapi.MandateSign {
 	return &ledgerapi.MandateSign{Person: person, Funds: ledgerapi.FundsOf(si.PensionRes, si.MedRes), Bank: testBank,

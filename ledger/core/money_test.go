@@ -137,7 +137,7 @@ func (r *rig) runTo(to ledgerapi.RunState) si.PaymentID {
 	r.must(r.act(&ledgerapi.RunOpen{Bank: testBank, Date: r.openDate()}))
 	date := r.openDate()
 	refs, total := r.refs(1)
-	r.must(r.act(&ledgerapi.RunLine{Run: 1, Line: 1, Mandate: 9, Dues: refs, Total: total}))
+	r.must(r.act(&ledgerapi.RunLine{Run: 1, Line: 1, Mandate: r.mandate(1), Dues: refs, Total: total}))
 	id := ledgerapi.LinePayment(date, 1, 1)
 	sent, result := [32]byte{1}, [32]byte{2}
 	move := func(s ledgerapi.RunState, file [32]byte, sum si.Fen) {
@@ -468,9 +468,9 @@ func TestRunStates(t *testing.T) {
 		}, [8]ledgerapi.Code{cAgain, cAgain, cAgain, cAgain, cAgain, cAgain, cAgain, cAgain}},
 		{"a second line", func(r *rig, _ si.PaymentID) ledgerapi.Result {
 			refs, total := r.refs(2)
-			return r.do(r.act(&ledgerapi.RunLine{Run: 1, Line: 2, Mandate: 8, Dues: refs, Total: total}))
+			return r.do(r.act(&ledgerapi.RunLine{Run: 1, Line: 2, Mandate: r.mandate(2), Dues: refs, Total: total}))
 		}, [8]ledgerapi.Code{cOK, cBad, cBad, cBad, cBad, cBad, cBad, cBad}},
-		{"the first line again", line(ledgerapi.RunLine{Run: 1, Line: 1, Mandate: 9, Total: 51_000}),
+		{"the first line again", line(ledgerapi.RunLine{Run: 1, Line: 1, Mandate: 1, Total: 51_000}),
 			[8]ledgerapi.Code{cAgain, cAgain, cAgain, cAgain, cAgain, cAgain, cAgain, cAgain}},
 		{"the first line of another", line(ledgerapi.RunLine{Run: 1, Line: 1, Mandate: 8, Total: 51_000}),
 			[8]ledgerapi.Code{cReuse, cReuse, cReuse, cReuse, cReuse, cReuse, cReuse, cReuse}},

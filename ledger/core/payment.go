@@ -98,7 +98,7 @@ func (m *Machine) applyReserve(h *ledgerapi.Header, body []byte, out *ledgerapi.
 		return
 	}
 	fp := m.fingerprint(h, body)
-	if p, _ := m.find(c.ID); p != nil && !(planted.On(planted.TombstoneIgnored) && p.state == ledgerapi.PayTombstone) {
+	if p, _ := m.find(c.ID); p != nil {
 		m.again(p, fp, out)
 		return
 	}
@@ -153,9 +153,6 @@ func (m *Machine) judge(id si.PaymentID, bankNo si.Bank, channel si.Channel, tot
 	var sum si.Fen
 	for _, c := range m.chosen {
 		sum += m.dues.at(c.slot).amount + c.late
-	}
-	if planted.On(planted.TotalUnchecked) {
-		sum = total
 	}
 	if out.Code == 0 && sum != total && refuse(out, ledgerapi.DueChanged) {
 		out.Total = sum
@@ -557,7 +554,8 @@ func (m *Machine) applyPay(h *ledgerapi.Header, body []byte, out *ledgerapi.Resu
 		return
 	}
 	fp := m.fingerprint(h, body)
-	if p, _ := m.find(c.ID); p != nil && !planted.On(planted.RepeatPaysAgain) {
+	if p, _ := m.find(c.ID); p != nil && !planted.On(planted.RepeatPaysAgain) &&
+		!(planted.On(planted.TombstoneIgnored) && p.state == ledgerapi.PayTombstone) {
 		m.again(p, fp, out)
 		return
 	}

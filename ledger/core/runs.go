@@ -134,6 +134,9 @@ func (m *Machine) addLine(x *run, c *ledgerapi.RunLine, out *ledgerapi.Result) {
 		out.Code = ledgerapi.Malformed
 		return
 	}
+	if m.underMandate(x, c, out); out.Code != 0 {
+		return
+	}
 	m.hold(&ledgerapi.Reserve{ID: id, Channel: si.ChannelBatch, Terminal: si.Terminal(c.Line), Batch: uint32(c.Run), Bank: x.bank,
 		Dues: c.Dues, Total: c.Total}, id, out)
 	if out.Code != ledgerapi.OK {
@@ -145,6 +148,29 @@ func (m *Machine) addLine(x *run, c *ledgerapi.RunLine, out *ledgerapi.Result) {
 	x.total += c.Total
 	x.at = m.at
 	m.runLines.add(runLine{key: lineKey{c.Run, c.Line}, mandate: c.Mandate, total: c.Total})
+}
+
+// underMandate refuses a line that its mandate does not cover: it must be ACTIVE,
+// of the run's bank, of the person and funds of every due, and above the total.
+func (m *Machine) underMandate(x *run, c *ledgerapi.RunLine, out *ledgerapi.Result) {
+	g := m.mandates.get(c.Mandate)
+	if g == nil {
+		out.Code = ledgerapi.NotFound
+		return
+	}
+	if g.state != ledgerapi.MandateActive || g.bank != x.bank || g.limit != 0 && c.Total > g.limit {
+		refuse(out, ledgerapi.BadTransition)
+	}
+	for _, ref := range c.Dues {
+		slot := m.dueByID.get(ref.ID)
+		if slot == 0 {
+			continue // hold says what became of it
+		}
+		if d := m.dues.at(slot); d.person != g.person || g.funds&ledgerapi.FundsOf(d.fund) == 0 {
+			refuse(out, ledgerapi.BadTransition)
+			out.Due = d.id
+		}
+	}
 }
 
 // answerLine notes what the bank says of a line. All debits of a run bear one

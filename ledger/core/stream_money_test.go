@@ -178,9 +178,11 @@ func (p *player) runLine(no ledgerapi.RunNo) *ledgerapi.RunLine {
 	v, _ := p.m.Run(no)
 	c := &ledgerapi.RunLine{Run: no}
 	if v.State == ledgerapi.RunCreated {
-		c.Line, c.Mandate = v.Lines+1, 1
-		for i := range p.persons { // one who owes
-			if c.Dues, c.Total = p.refs(si.PersonNo((int(p.person())+i)%p.persons + 1)); len(c.Dues) > 0 {
+		c.Line = v.Lines + 1
+		for i := range p.persons { // one who owes; newPlayer gave each a mandate of the same number
+			who := (int(p.person())+i)%p.persons + 1
+			c.Mandate = ledgerapi.MandateNo(who)
+			if c.Dues, c.Total = p.refs(si.PersonNo(who)); len(c.Dues) > 0 {
 				break
 			}
 		}

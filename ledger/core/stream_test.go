@@ -105,6 +105,7 @@ func newPlayer(t *rapid.T, cfg Config) *player {
 		p.must(c)
 		p.card(si.PersonNo(i+1), i, i, ledgerapi.CardActive)
 		p.medical(2025, si.PersonNo(i+1))
+		p.mandate(si.PersonNo(i + 1))
 	}
 	return p
 }

@@ -15,7 +15,7 @@ var names = [End]string{"", "trust-bad-mac", "trust-mismatch", "bad-mac-declines
 	"never-reconnects", "trace-reused", "due-not-held",
 	"held-due-paid", "paid-due-paid", "tombstone-ignored", "receipt-twice", "red-entry-forgotten", "unpost-keeps-paid",
 	"void-keeps-hold", "individual-forgotten", "version-ignored", "booked-on-our-date", "pending-forgets", "memo-dropped",
-	"repeat-pays-again", "total-unchecked"}
+	"repeat-pays-again"}
 
 // On tells whether a bug is switched on.
 func On(b Bug) bool { return b == active }

@@ -57,6 +57,5 @@ const (
 	PendingForgets
 	MemoDropped
 	RepeatPaysAgain
-	TotalUnchecked
 	End
 )

@@ -101,7 +101,7 @@ func TestTroubleAtStart(t *testing.T) {
 		}
 		holds(t, err.Error(), strconv.Itoa(ports.Kiosk), "kiosk page", "taken by another program", "ss -ltnp")
 
-		// settled itself, with everything else its own: its admin port is that of
+		// settled itself, with everything else its own: its terminal port is that of
 		// the hub that runs.
 		file := changed(t, s, "settled.yaml", s.path("ledger"), t.TempDir())
 		b, err := os.ReadFile(file)
@@ -112,7 +112,7 @@ func TestTroubleAtStart(t *testing.T) {
 		if err := os.WriteFile(file, other, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		holds(t, tell(t, "settled", "-config", file), "admin.listen", strconv.Itoa(s.cfg.Ports.Admin), "address already in use")
+		holds(t, tell(t, "settled", "-config", file), "terminals.listen", strconv.Itoa(s.cfg.Ports.Terminals), "address already in use")
 	})
 
 	t.Run("second on the same data", func(t *testing.T) {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/shebao-pay/shebao/settlement/day"
-	"github.com/shebao-pay/shebao/settlement/engine"
 	"github.com/shebao-pay/shebao/settlement/profile"
 	"github.com/shebao-pay/shebao/si"
 )
@@ -317,13 +316,6 @@ func (b *bank) noOriginal(d *deal) [2]byte {
 		return [2]byte{'2', '5'}
 	}
 	return [2]byte{'0', '0'}
-}
-
-func opOf(o engine.Op) op {
-	if o == engine.OpReversal {
-		return opReversal
-	}
-	return opDebit
 }
 
 func (k dealKey) String() string { return fmt.Sprintf("%s/%06d/%s", k.acq, k.stan, k.de7) }

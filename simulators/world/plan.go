@@ -76,10 +76,6 @@ var usual = [faultEnd]int{
 	Impatience: 80_000, CounterRepeats: 100_000, CounterReverses: 100_000,
 }
 
-// byzantine tells whether a fault is a lie of a bank: what it breaks, people
-// must mend, and the match must find it.
-func (f Fault) byzantine() bool { return f == BankForgets || f == BankDoubles }
-
 // Plan is which faults may happen in a day, and how often in a million chances.
 type Plan map[Fault]int
 

@@ -87,6 +87,8 @@ type Options struct {
 	Plan     Plan // nil: the seed's own
 	// Explain is a payment whose tale Tell is given, line by line.
 	Explain si.PaymentID
+	// Without switches an invariant off, to see that it matters.
+	Without string
 	Tell    func(line string)
 }
 
@@ -100,7 +102,7 @@ func Play(seed uint64, o Options) (Day, error) {
 	if err != nil {
 		return Day{}, err
 	}
-	w.explain, w.tell = o.Explain, o.Tell
+	w.explain, w.tell, w.without = o.Explain, o.Tell, o.Without
 	w.safely(func() { w.live(o.Payments) })
 	return Day{Seed: seed, Plan: plan, Hash: w.hash(), Asked: w.asked, Posted: w.truth.posted, Voided: w.truth.voided,
 		Reversals: w.truth.reversals, Breaks: w.breaks, Steps: w.k.steps, Violations: w.found, Checks: w.checks, Cells: w.cells}, nil

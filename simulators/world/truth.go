@@ -22,7 +22,7 @@ type truth struct {
 	versions map[si.DueID]uint16 // bumped when a paid due is taken back
 	lies     map[bankDeal]Fault
 	// counts of what came about, for the report and for "void if too few".
-	posted, voided, reversals, cash int
+	posted, voided, reversals int
 }
 
 type bankDeal struct {
