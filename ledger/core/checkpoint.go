@@ -273,8 +273,9 @@ func (c *Changes) Each(visit func(Change) error) error {
 
 // Digest is SHA-256 over the live state in canonical form: every row of the
 // live buckets that is in memory, each as bucket u8, key length u16, key, value
-// length u32, value; persons, cards, notices and heads last, then the dues one by
-// one under their ids, the others before them, each part ascending. Two machines that applied the same log have the same digest,
+// length u32, value; first those that are gathered and sorted, then persons,
+// cards, notices, heads, the dues one by one under their ids, and the shelves, each
+// part ascending. Two machines that applied the same log have the same digest,
 // whether replayed or restored.
 func (m *Machine) Digest() [32]byte {
 	h := sha256.New()
