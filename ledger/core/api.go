@@ -28,9 +28,6 @@ type Config struct {
 type Past interface {
 	// Get gives the value of a key.
 	Get(b Bucket, key []byte) (value []byte, ok bool)
-	// Scan visits the keys that begin with prefix in ascending order (or
-	// descending, if reverse) until visit returns false.
-	Scan(b Bucket, prefix []byte, reverse bool, visit func(key, value []byte) bool)
 }
 
 // Window is a bank's open business date.

@@ -233,19 +233,6 @@ func (p *memPast) Get(b Bucket, key []byte) ([]byte, bool) {
 	return v, ok
 }
 
-func (p *memPast) Scan(b Bucket, prefix []byte, reverse bool, visit func(key, value []byte) bool) {
-	keys := p.keys(b, string(prefix))
-	for i := range keys {
-		k := keys[i]
-		if reverse {
-			k = keys[len(keys)-1-i]
-		}
-		if !visit([]byte(k), p.rows[b][k]) {
-			return
-		}
-	}
-}
-
 // rowsNext feeds Restore from rows, of each bucket in the order given.
 func rowsNext(rows []Change) func(b Bucket, from []byte) (Change, bool, error) {
 	var of [bucketEnd][]Change

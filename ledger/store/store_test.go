@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -158,57 +157,6 @@ func TestOpenRefuses(t *testing.T) {
 	}
 	if _, err := Open(junk, demo); err == nil {
 		t.Error("Open of a file that is no database succeeded")
-	}
-}
-
-// TestScan compares with a sorted slice, across the rows copied at a time and
-// with prefixes that end in FF.
-func TestScan(t *testing.T) {
-	s := open(t, filepath.Join(t.TempDir(), "state.bolt"), demo)
-	var keys []string
-	for i := range 3*scanRows + 1 {
-		keys = append(keys, "m"+string(binary.BigEndian.AppendUint32(nil, uint32(i))))
-	}
-	keys = append(keys, "a", "m", "n", "\xff", "\xff\xff", "\xff\xff\x01", "x\xff", "x\xff\x00", "y")
-	slices.Sort(keys)
-	var cs []core.Change
-	for _, k := range keys {
-		cs = append(cs, core.Change{Bucket: core.BucketJournal, Key: []byte(k), Value: []byte("v" + k)})
-	}
-	if err := s.Save(Position{Index: 1}, feed(cs...)); err != nil {
-		t.Fatal(err)
-	}
-	for _, prefix := range []string{"", "m", "m\x00\x00\x00", "n", "q", "x\xff", "\xff", "\xff\xff", "\xff\xff\xff"} {
-		for _, reverse := range []bool{false, true} {
-			var want, got []string
-			for _, k := range keys {
-				if bytes.HasPrefix([]byte(k), []byte(prefix)) {
-					want = append(want, k)
-				}
-			}
-			if reverse {
-				slices.Reverse(want)
-			}
-			s.Scan(core.BucketJournal, []byte(prefix), reverse, func(k, v []byte) bool {
-				if string(v) != "v"+string(k) {
-					t.Errorf("Scan gave %q under %q", v, k)
-				}
-				got = append(got, string(k))
-				_, _ = s.Get(core.BucketJournal, k) // a visitor may read in turn
-				return true
-			})
-			if !slices.Equal(got, want) {
-				t.Errorf("Scan(%q, reverse %v) gave %d keys, want %d", prefix, reverse, len(got), len(want))
-			}
-		}
-	}
-	n := 0
-	s.Scan(core.BucketJournal, nil, false, func(_, _ []byte) bool { n++; return n < scanRows })
-	if n != scanRows {
-		t.Errorf("Scan stopped by its visitor went on to %d rows, want %d", n, scanRows)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
 	}
 }
 
