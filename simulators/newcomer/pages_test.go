@@ -12,7 +12,7 @@ import (
 
 // told is how a command begins that a page tells people to type. A program's
 // name alone is a noun.
-var told = regexp.MustCompile(`^(make [a-z]|bin/[a-z]+ \S|(settled|terminald|shebaoctl|simulate) \S|curl |go (test|run|install) |install |rm |export |id -)`)
+var told = regexp.MustCompile(`^(make [a-z]|bin/[a-z]+ \S|(settled|terminald|shebaoctl|simulate) \S|curl |go (test|run|install) |install |rm |export |id -|openssl |printf )`)
 
 // showsOutput are the pages where a block that is no command shows what one
 // prints.
@@ -32,10 +32,22 @@ func command(line string) string {
 	return strings.TrimSpace(line)
 }
 
-// block is a fenced block that shows something.
+// prompt stands before a command whose output follows it in the same block.
+const prompt = "$ "
+
+// block is a fenced block that shows something, or a command with its prompt and
+// what it printed.
 type block struct {
 	line  int
 	lines []string
+}
+
+// output gives the lines of the block that a step must have printed.
+func (b block) output() []string {
+	if strings.HasPrefix(b.lines[0], prompt) {
+		return b.lines[1:]
+	}
+	return b.lines
 }
 
 // read gives what a page tells people to type, and the blocks that show
@@ -45,6 +57,12 @@ func read(page source.Text) (commands []source.Code, shown []block) {
 	last, typing := 0, false
 	for _, c := range source.Codes(page.Body) {
 		if c.Lang == "sh" && walked[page.Path] != "" {
+			continue
+		}
+		if typed, ok := strings.CutPrefix(c.Text, prompt); ok && c.Block != 0 {
+			commands = append(commands, source.Code{Line: c.Line, Text: typed, Block: c.Block})
+			shown = append(shown, block{c.Line, []string{c.Text}})
+			last, typing = c.Block, false
 			continue
 		}
 		is := told.MatchString(command(c.Text))
@@ -85,7 +103,7 @@ func judge(page source.Text, steps []step, untyped map[string]string) []source.P
 	}
 	for _, b := range shown {
 		first := b.lines[0]
-		if slices.ContainsFunc(steps, func(s step) bool { return s.shows == first }) {
+		if slices.ContainsFunc(steps, func(s step) bool { return s.showsFirst(first) }) {
 			continue
 		}
 		if showsOutput(page.Path) {
@@ -139,15 +157,21 @@ func unused(pages []source.Text, steps []step, untyped map[string]string) []stri
 	return out
 }
 
-// alike makes a pattern of a line that a page shows: numbers, long hexadecimal
-// words and … may be others. Words, Chinese amounts included, are as shown.
+// loose are the parts of a line that may be others: numbers, hexadecimal words of
+// 32 digits and more or of 16, the room between columns.
+var loose = regexp.MustCompile(`[0-9a-f]{32,}|\b[0-9a-f]{16}\b|[0-9]+|  +`)
+
+// alike makes a pattern of a line that a page shows: the loose parts and … may be
+// others. Words, Chinese amounts included, are as shown.
 func alike(line string) *regexp.Regexp {
-	p := regexp.QuoteMeta(line)
-	p = regexp.MustCompile(`[0-9a-f]{32,}`).ReplaceAllString(p, "[0-9a-f]{32,}")
-	parts := regexp.MustCompile(`\[0-9a-f\]\{32,\}|[0-9]+`)
-	p = parts.ReplaceAllStringFunc(p, func(s string) string {
-		if s[0] == '[' {
-			return s
+	p := loose.ReplaceAllStringFunc(regexp.QuoteMeta(line), func(s string) string {
+		switch {
+		case s[0] == ' ':
+			return "  +"
+		case len(s) >= 32:
+			return "[0-9a-f]{32,}"
+		case len(s) == 16:
+			return "[0-9a-f]{16}"
 		}
 		return "[0-9]+"
 	})
