@@ -284,6 +284,8 @@ func TestPlantedPages(t *testing.T) {
 		{"new output", "```\nnone: paid 2 yuan\n```", "output of no step"},
 		{"a place for a value", "`bin/simulate play --fault NAME`", ""},
 		{"output beside commands", "```\nmake run\nnone: paid 2 yuan\n```", "output of no step"},
+		{"a prompt and its output", "```\n$ make run\nanything\n$ bin/simulate play --fault x\nmore\n```", ""},
+		{"a prompt before a new command", "```\n$ make run\n$ make money\n```", "no step"},
 		{"unknown program in a block of commands", "```\nmake run\nwget x\n```", "output of no step"},
 		{"a diagram", "```mermaid\nflowchart LR\n```", ""},
 	} {
@@ -314,6 +316,16 @@ func TestPlantedOutput(t *testing.T) {
 		if got := missing(shown, c.output, false); got != c.want {
 			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
 		}
+	}
+	row := []string{"node-1 *  leads     9       acd9208556192323"}
+	if got := missing(row, "node-2 *  leads   1234  0123456789abcdef\n", false); got != "" {
+		t.Errorf("other numbers, other room between columns: %q is missing", got)
+	}
+	if got := missing(row, "node-2 * leads   1234  0123456789abcdef\n", false); got != row[0] {
+		t.Error("columns that stand no longer apart are taken for columns")
+	}
+	if got := (block{1, []string{"$ make run", "out"}}).output(); !slices.Equal(got, []string{"out"}) {
+		t.Errorf("output behind a prompt: got %q", got)
 	}
 	if got := missing([]string{"b", "a"}, "a\nb\n", true); got != "" {
 		t.Errorf("lines alone: %q is missing", got)
