@@ -109,9 +109,7 @@ func (f *worldFlags) run(cmd *cobra.Command, plan world.Plan) error {
 	if err != nil {
 		return err
 	}
-	bar := progressbar.NewOptions(int(b-a+1), progressbar.OptionSetWriter(cmd.ErrOrStderr()), progressbar.OptionShowCount(),
-		progressbar.OptionSetDescription("days"), progressbar.OptionClearOnFinish())
-	s, err := world.PlayAll(cmd.Context(), a, b, f.payments, plan, func(done int) { _ = bar.Set(done) })
+	s, err := world.PlayAll(cmd.Context(), a, b, f.payments, plan, days(cmd.ErrOrStderr(), int(b-a+1)))
 	if err != nil {
 		return err
 	}
@@ -149,6 +147,23 @@ func (f *worldFlags) run(cmd *cobra.Command, plan world.Plan) error {
 		return errors.New("void: some faults met too few payments to prove anything")
 	}
 	return nil
+}
+
+// days shows how many of n days are played: a bar at a terminal, a line for each
+// tenth elsewhere.
+func days(out io.Writer, n int) func(done int) {
+	if f, ok := out.(*os.File); ok {
+		if st, err := f.Stat(); err == nil && st.Mode()&os.ModeCharDevice != 0 {
+			bar := progressbar.NewOptions(n, progressbar.OptionSetWriter(out), progressbar.OptionShowCount(),
+				progressbar.OptionSetDescription("days"), progressbar.OptionClearOnFinish())
+			return func(done int) { _ = bar.Set(done) }
+		}
+	}
+	return func(done int) {
+		if step := max(n/10, 1); done%step == 0 {
+			_, _ = fmt.Fprintf(out, "  %d of %d days\n", done, n)
+		}
+	}
 }
 
 // repro says how to see a violation again, with as few faults as it takes.

@@ -12,7 +12,7 @@ import (
 
 // told is how a command begins that a page tells people to type. A program's
 // name alone is a noun.
-var told = regexp.MustCompile(`^(make [a-z]|bin/[a-z]+ \S|(settled|terminald|shebaoctl|simulate) \S|curl |go (test|run|install) |install |rm |export |id -)`)
+var told = regexp.MustCompile(`^(make [a-z]|bin/[a-z]+ \S|(settled|terminald|shebaoctl|simulate) \S|curl |go (test|run|install) |install |rm |export |id -|openssl |printf )`)
 
 // showsOutput are the pages where a block that is no command shows what one
 // prints.
@@ -32,10 +32,22 @@ func command(line string) string {
 	return strings.TrimSpace(line)
 }
 
-// block is a fenced block that shows something.
+// prompt stands before a command whose output follows it in the same block.
+const prompt = "$ "
+
+// block is a fenced block that shows something, or a command with its prompt and
+// what it printed.
 type block struct {
 	line  int
 	lines []string
+}
+
+// output gives the lines of the block that a step must have printed.
+func (b block) output() []string {
+	if strings.HasPrefix(b.lines[0], prompt) {
+		return b.lines[1:]
+	}
+	return b.lines
 }
 
 // read gives what a page tells people to type, and the blocks that show
@@ -45,6 +57,12 @@ func read(page source.Text) (commands []source.Code, shown []block) {
 	last, typing := 0, false
 	for _, c := range source.Codes(page.Body) {
 		if c.Lang == "sh" && walked[page.Path] != "" {
+			continue
+		}
+		if typed, ok := strings.CutPrefix(c.Text, prompt); ok && c.Block != 0 {
+			commands = append(commands, source.Code{Line: c.Line, Text: typed, Block: c.Block})
+			shown = append(shown, block{c.Line, []string{c.Text}})
+			last, typing = c.Block, false
 			continue
 		}
 		is := told.MatchString(command(c.Text))
@@ -85,7 +103,7 @@ func judge(page source.Text, steps []step, untyped map[string]string) []source.P
 	}
 	for _, b := range shown {
 		first := b.lines[0]
-		if slices.ContainsFunc(steps, func(s step) bool { return s.shows == first }) {
+		if slices.ContainsFunc(steps, func(s step) bool { return s.showsFirst(first) }) {
 			continue
 		}
 		if showsOutput(page.Path) {
@@ -139,15 +157,21 @@ func unused(pages []source.Text, steps []step, untyped map[string]string) []stri
 	return out
 }
 
-// alike makes a pattern of a line that a page shows: numbers, long hexadecimal
-// words and … may be others. Words, Chinese amounts included, are as shown.
+// loose are the parts of a line that may be others: numbers, hexadecimal words of
+// 32 digits and more or of 16, the room between columns.
+var loose = regexp.MustCompile(`[0-9a-f]{32,}|\b[0-9a-f]{16}\b|[0-9]+|  +`)
+
+// alike makes a pattern of a line that a page shows: the loose parts and … may be
+// others. Words, Chinese amounts included, are as shown.
 func alike(line string) *regexp.Regexp {
-	p := regexp.QuoteMeta(line)
-	p = regexp.MustCompile(`[0-9a-f]{32,}`).ReplaceAllString(p, "[0-9a-f]{32,}")
-	parts := regexp.MustCompile(`\[0-9a-f\]\{32,\}|[0-9]+`)
-	p = parts.ReplaceAllStringFunc(p, func(s string) string {
-		if s[0] == '[' {
-			return s
+	p := loose.ReplaceAllStringFunc(regexp.QuoteMeta(line), func(s string) string {
+		switch {
+		case s[0] == ' ':
+			return "  +"
+		case len(s) >= 32:
+			return "[0-9a-f]{32,}"
+		case len(s) == 16:
+			return "[0-9a-f]{16}"
 		}
 		return "[0-9]+"
 	})
@@ -260,6 +284,8 @@ func TestPlantedPages(t *testing.T) {
 		{"new output", "```\nnone: paid 2 yuan\n```", "output of no step"},
 		{"a place for a value", "`bin/simulate play --fault NAME`", ""},
 		{"output beside commands", "```\nmake run\nnone: paid 2 yuan\n```", "output of no step"},
+		{"a prompt and its output", "```\n$ make run\nanything\n$ bin/simulate play --fault x\nmore\n```", ""},
+		{"a prompt before a new command", "```\n$ make run\n$ make money\n```", "no step"},
 		{"unknown program in a block of commands", "```\nmake run\nwget x\n```", "output of no step"},
 		{"a diagram", "```mermaid\nflowchart LR\n```", ""},
 	} {
@@ -290,6 +316,16 @@ func TestPlantedOutput(t *testing.T) {
 		if got := missing(shown, c.output, false); got != c.want {
 			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
 		}
+	}
+	row := []string{"node-1 *  leads     9       acd9208556192323"}
+	if got := missing(row, "node-2 *  leads   1234  0123456789abcdef\n", false); got != "" {
+		t.Errorf("other numbers, other room between columns: %q is missing", got)
+	}
+	if got := missing(row, "node-2 * leads   1234  0123456789abcdef\n", false); got != row[0] {
+		t.Error("columns that stand no longer apart are taken for columns")
+	}
+	if got := (block{1, []string{"$ make run", "out"}}).output(); !slices.Equal(got, []string{"out"}) {
+		t.Errorf("output behind a prompt: got %q", got)
 	}
 	if got := missing([]string{"b", "a"}, "a\nb\n", true); got != "" {
 		t.Errorf("lines alone: %q is missing", got)

@@ -209,7 +209,7 @@ func (w *world) start(t *testing.T, s step) string {
 	if err := j.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	w.runs[s.typed] = j
+	w.runs[s.name()] = j
 	go func() {
 		_ = j.cmd.Wait() // Make gives an error when it is interrupted
 		close(j.ended)
@@ -483,6 +483,40 @@ func nodeFiles(t *testing.T, w *world, _ string) {
 		t.Fatal(err)
 	}
 	w.write(t, "terminal-17.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+}
+
+// clusterFiles makes the files of three nodes out of the lone node's, with the
+// section that the guide shows: the first has the ledger, the others nothing.
+func clusterFiles(t *testing.T, w *world, _ string) {
+	_, blocks := read(source.Text{Path: "docs/operating/cluster.md", Body: w.read(t, "docs/operating/cluster.md")})
+	at := slices.IndexFunc(blocks, func(b block) bool { return b.lines[0] == "cluster:" })
+	if at < 0 {
+		t.Fatal("docs/operating/cluster.md shows no cluster section")
+	}
+	section := strings.Join(blocks[at].lines, "\n") + "\n"
+	if err := os.Rename(w.path("var/ledger"), w.path("var/data-1")); err != nil {
+		t.Fatal(err)
+	}
+	ports := regexp.MustCompile(`127\.0\.0\.1:[0-9]+`)
+	for n := 1; n <= 3; n++ {
+		next := 9700 + n // of the node's own listeners: terminals, counter, admin
+		var out strings.Builder
+		banks := false
+		for line := range strings.Lines(w.read(t, "settled.yaml")) {
+			if !strings.HasPrefix(line, " ") {
+				banks = strings.HasPrefix(line, "banks:")
+			}
+			if !banks && ports.MatchString(line) {
+				next += 10
+				line = ports.ReplaceAllString(line, fmt.Sprintf("127.0.0.1:%d", next))
+			}
+			out.WriteString(line)
+		}
+		text := strings.ReplaceAll(out.String(), w.path("var/ledger"), w.path(fmt.Sprintf("var/data-%d", n)))
+		text = strings.ReplaceAll(text, w.path("operator.sock"), w.path(fmt.Sprintf("op-%d.sock", n)))
+		own := strings.NewReplacer("node: node-1", fmt.Sprintf("node: node-%d", n), "node-1.pem", fmt.Sprintf("node-%d.pem", n), "node-1.key", fmt.Sprintf("node-%d.key", n))
+		w.write(t, fmt.Sprintf("n%d.yaml", n), text+own.Replace(section))
+	}
 }
 
 // figures: a run of load is sound, and the figures it gives are those that the
