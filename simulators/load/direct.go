@@ -195,7 +195,7 @@ func (d *Direct) Fill(ctx context.Context, tell func(string)) error {
 	}
 	d.made = d.asked
 	tell(fmt.Sprintf("%d dues assessed", d.made))
-	for i := range d.persons {
+	for i := range min(d.persons, d.keep) { // of those who owe something
 		f.do(ledgerapi.Notice{ID: d.id('n', uint64(i)), Person: si.PersonNo(i + 1), Date: d.open, ValidUntil: d.open + noticeDays})
 	}
 	// The day of the import is sealed: what the ledger keeps of its commands until
