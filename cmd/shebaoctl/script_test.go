@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -99,7 +100,7 @@ func runNode(ts *testscript.TestScript, neg bool, args []string) {
 	}}
 	go func() { r.ended <- r.server.Serve(l) }()
 	ts.Defer(func() { _ = r.stop() })
-	nodes[ts.Getenv("WORK")] = r
+	nodes.Store(ts.Getenv("WORK"), r)
 }
 
 // keys are the keys that persons are hashed and sealed under.
@@ -140,16 +141,16 @@ var pendings = []operator.PendingView{
 	{ID: "0193a1b2c3d4e5f60718293a4b5c6d7f", Bank: "icbc", State: "DESK", Amount: 149200, STAN: 8, RRN: "632610000008", Tries: 1, Since: "2026-11-22T11:00:00+08:00", Why: operator.NeedsCrossDay},
 }
 
-// nodes are the running nodes by the folder of their script; scripts of this
-// package run one after the other.
-var nodes = map[string]*running{}
+// nodes are the running nodes by the folder of their script; scripts run beside
+// one another.
+var nodes sync.Map
 
 func stopNode(ts *testscript.TestScript, neg bool, args []string) {
-	r := nodes[ts.Getenv("WORK")]
-	if neg || len(args) != 0 || r == nil {
+	r, ok := nodes.Load(ts.Getenv("WORK"))
+	if neg || len(args) != 0 || !ok {
 		ts.Fatalf("usage: stopnode, after node")
 	}
-	ts.Check(r.stop())
+	ts.Check(r.(*running).stop())
 }
 
 // writePeople writes import files: people DIR N; DIR/id.txt has the first ID
