@@ -95,7 +95,7 @@ func (f *loadFlags) runLedger(ctx context.Context, tell func(string)) (ledgerRes
 	} else {
 		err = f.measure(ctx, d, node, f.seconds, &out, tell)
 	}
-	if err == nil && out.Days == 0 {
+	if err == nil && out.Days == 0 && f.dues >= f.persons {
 		// A paid due stays with its payment until the date is sealed.
 		err = node.Checkpoint()
 		more := float64(heapInUse()-filled) - out.HeapPerDue*float64(d.Made()-f.dues)
