@@ -65,7 +65,7 @@ func (e *Engine) closeAsked(ev *CloseAsked) {
 		e.out = append(e.out, Tell{ID: ev.ID, Answer: Known(&ev.Known), Asker: true})
 		return
 	}
-	p := &payment{id: ev.ID, bank: &nobank, since: e.now}
+	p := &payment{id: ev.ID, bank: &e.nobank, since: e.now}
 	e.add(p)
 	p.state = Closing
 	e.submit(p, ledgerapi.Void{ID: p.id, Proof: ledgerapi.ProofNotSent}, false)

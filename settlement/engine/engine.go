@@ -31,6 +31,7 @@ type Engine struct {
 	rand     func() uint64
 	maxLive  int
 	banks    [256]*bank
+	nobank   bank // stands for the bank of an id that is only being closed
 	pays     map[si.PaymentID]*payment
 	proofs   map[si.PaymentID]*proof
 	wires    map[wireKey]*payment
@@ -106,6 +107,7 @@ func New(cfg Config) (*Engine, error) {
 		rand: cfg.Rand, maxLive: cfg.MaxLive,
 		pays: map[si.PaymentID]*payment{}, proofs: map[si.PaymentID]*proof{},
 		wires: map[wireKey]*payment{}, cards: map[si.PAN]int{},
+		nobank: bank{prof: &profile.Profile{}},
 	}
 	if e.maxLive <= 0 {
 		e.maxLive = DefaultMaxLive

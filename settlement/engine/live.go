@@ -5,9 +5,6 @@ import (
 	"github.com/shebao-pay/shebao/si"
 )
 
-// nobank stands for the bank of an id that is only being closed.
-var nobank = bank{prof: &profile.Profile{}}
-
 // add takes a payment in.
 func (e *Engine) add(p *payment) {
 	e.pays[p.id] = p

@@ -14,7 +14,7 @@ const testPayments = 1000
 // TestDays plays days of several plans: nothing breaks, and the faults happen.
 // The run of every `make test` is the command's, over 500 seeds.
 func TestDays(t *testing.T) {
-	s, err := PlayAll(context.Background(), 1, 24, testPayments, nil, func(int) {})
+	s, err := PlayAll(context.Background(), 1, 32, testPayments, nil, func(int) {})
 	if err != nil {
 		t.Fatal(err)
 	}
