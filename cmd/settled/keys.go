@@ -46,27 +46,27 @@ func workKeys(c *HSMConfig, args []string, out io.Writer) error {
 		_, err = fmt.Fprintf(out, "%s: an empty key store\n", c.KeyStore)
 		return errors.Join(err, s.Close())
 	}
-	todo, err := parseWork(args)
+	work, err := parseWork(args)
 	if err != nil {
 		return err
 	}
-	defer clear(todo.key)
+	defer clear(work.key)
 	s, err := softhsm.Open(c.KeyStore, passphrase)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = s.Close() }() // only wipes
-	for i, name := range todo.names {
-		if todo.key != nil {
-			err = s.AddKey(name, todo.usages[i], todo.key)
+	for i, name := range work.names {
+		if work.key != nil {
+			err = s.AddKey(name, work.usages[i], work.key)
 		} else {
-			_, err = s.GenerateKey(name, todo.usages[i])
+			_, err = s.GenerateKey(name, work.usages[i])
 		}
 		if err != nil {
 			return err
 		}
 	}
-	return showKeys(out, s, todo.names)
+	return showKeys(out, s, work.names)
 }
 
 // keyWork is what is to be done with the opened store: nothing but showing it
