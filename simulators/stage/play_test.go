@@ -45,8 +45,15 @@ func TestPlay(t *testing.T) {
 				t.Errorf("play %s on %s: %v; got %+v", p.fault, p.bank, err, r)
 			}
 		})
-		if !ok {
+		switch {
+		case !ok:
 			s.Close()
+			s = nil
+		case p.bank == "ccb" && (p.fault == "garbage" || p.fault == "reversal-reply-lost"):
+			// Five time-outs in half a minute close a bank to new payments. The
+			// plays around here make two each, so they begin with none.
+			s.Close()
+			verified(t, s)
 			s = nil
 		}
 	}
