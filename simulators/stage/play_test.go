@@ -27,7 +27,17 @@ func TestPlay(t *testing.T) {
 		}
 	}
 	var s *Stage
+	doubts := 0
 	for _, p := range plays {
+		// Five time-outs in half a minute close a bank to new payments. A play
+		// that ends pending makes two at most, so a system serves two of them.
+		if f, err := FindFault(p.fault); err == nil && f.Expect == pending {
+			if doubts++; doubts > 2 && s != nil {
+				s.Close()
+				verified(t, s)
+				s, doubts = nil, 1
+			}
+		}
 		if s == nil {
 			s = begin(t)
 		}
@@ -45,15 +55,8 @@ func TestPlay(t *testing.T) {
 				t.Errorf("play %s on %s: %v; got %+v", p.fault, p.bank, err, r)
 			}
 		})
-		switch {
-		case !ok:
+		if !ok {
 			s.Close()
-			s = nil
-		case p.bank == "ccb" && (p.fault == "garbage" || p.fault == "reversal-reply-lost"):
-			// Five time-outs in half a minute close a bank to new payments. The
-			// plays around here make two each, so they begin with none.
-			s.Close()
-			verified(t, s)
 			s = nil
 		}
 	}
