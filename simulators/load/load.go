@@ -76,6 +76,7 @@ type Report struct {
 	Errors     uint64  `json:"errors"`
 	Repeats    uint64  `json:"repeats"`     // asked a second time, same receipt
 	AskedAgain uint64  `json:"asked_again"` // without an answer when their link broke
+	BegunAgain uint64  `json:"begun_again"` // visits at a terminal that were cut off
 	Reconnects uint64  `json:"reconnects"`
 	Unanswered uint64  `json:"unanswered"` // at the end of the grace; counted as errors
 	// Refused are the answers other than 00, by code; counted as errors.

@@ -11,7 +11,7 @@ import (
 func TestLoadTerminals(t *testing.T) {
 	const kiosks = 3
 	s := begin(t, func(c *Config) { c.HubOnly, c.Terminals = true, kiosks })
-	r, err := s.LoadTerminals(t.Context(), Load{Bank: "ccb", Seconds: 1, Tell: func(line string) { t.Log(line) }})
+	r, _, err := s.LoadTerminals(t.Context(), Load{Bank: "ccb", Seconds: 1, Tell: func(line string) { t.Log(line) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +27,7 @@ func TestLoadTerminals(t *testing.T) {
 	if debits != r.Payments {
 		t.Errorf("the bank booked %d debits, the kiosks counted %d payments", debits, r.Payments)
 	}
-	if _, err := s.LoadTerminals(t.Context(), Load{Bank: "abc"}); err == nil {
+	if _, _, err := s.LoadTerminals(t.Context(), Load{Bank: "abc"}); err == nil {
 		t.Error("a bank that is not there: accepted")
 	}
 }
