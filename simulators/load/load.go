@@ -50,6 +50,8 @@ type Config struct {
 	// OnAck hears of each payment that the server said is paid, once. Any link's
 	// goroutine calls it, and waits.
 	OnAck func(Ack)
+	// OnBegin hears that all links are there and payments begin.
+	OnBegin func()
 	// NoReceipts is for a server without a ledger, whose receipts are empty.
 	NoReceipts bool
 }
@@ -130,6 +132,9 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 	r.stop, cancel = context.WithTimeout(ctx, cfg.Duration)
 	defer cancel()
 	r.zero = time.Now()
+	if cfg.OnBegin != nil {
+		cfg.OnBegin()
+	}
 	var wg sync.WaitGroup
 	for _, l := range links {
 		wg.Go(l.run)

@@ -39,6 +39,8 @@ type TerminalConfig struct {
 	// cuts off begins again with the same card, and a payment that was not made is
 	// no error.
 	Killed bool
+	// OnBegin hears that all kiosks have their configuration and visits begin.
+	OnBegin func()
 	// OnAck is told each payment that a kiosk was told is paid; Linked is when its
 	// request was made. It may be called by any kiosk.
 	OnAck func(Ack)
@@ -167,6 +169,9 @@ func Terminals(ctx context.Context, cfg TerminalConfig) (Report, error) {
 	stop, cancel := context.WithTimeout(ctx, cfg.Duration)
 	defer cancel()
 	f.stop, f.zero = stop, time.Now()
+	if cfg.OnBegin != nil {
+		cfg.OnBegin()
+	}
 	var wg sync.WaitGroup
 	for _, k := range kiosks {
 		wg.Go(k.work)

@@ -239,7 +239,7 @@ func (s *Stage) Load(ctx context.Context, l Load) (LoadResult, []load.Ack, error
 	cpu, logs := s.spent()
 	rep, err := load.Run(t.ctx, load.Config{
 		Addrs: s.counterAddrs(l.Bank, at), Profile: p, Keys: s.keys.bank(p), Links: l.Links, InFlight: l.InFlight, Rate: l.Rate,
-		Duration: t.duration, Next: sup.Next, NoReceipts: sup.null, Grace: startTime, OnAck: t.hear,
+		Duration: t.duration, Next: sup.Next, NoReceipts: sup.null, Grace: startTime, OnBegin: t.begin, OnAck: t.hear,
 	})
 	err = errors.Join(err, t.end())
 	sup.rest()
@@ -276,9 +276,10 @@ type trouble struct {
 	ctx      context.Context // of the load
 	duration time.Duration
 
-	stop context.CancelFunc // no more strikes
-	done chan error
-	over *failovers
+	began chan struct{}      // closed by begin
+	stop  context.CancelFunc // no more strikes
+	done  chan error
+	over  *failovers
 
 	mu            sync.Mutex
 	acks          []load.Ack
@@ -288,12 +289,12 @@ type trouble struct {
 
 const longerRuns = 4
 
-// trouble begins.
+// trouble waits for begin.
 func (s *Stage) trouble(ctx context.Context, l Load) *trouble {
-	t := &trouble{duration: time.Duration(l.Seconds) * time.Second, done: make(chan error, 1), on: l.strikes() > 0, several: s.several(),
-		over: &failovers{heard: make(chan time.Duration, 1)}}
-	end := time.Now().Add(t.duration)
-	if s.several() && t.on {
+	t := &trouble{duration: time.Duration(l.Seconds) * time.Second, began: make(chan struct{}), done: make(chan error, 1), on: l.strikes() > 0,
+		several: s.several(), over: &failovers{heard: make(chan time.Duration, 1)}}
+	shortest := t.duration
+	if t.on {
 		t.duration *= longerRuns
 	}
 	load, enough := context.WithCancel(ctx)
@@ -301,6 +302,13 @@ func (s *Stage) trouble(ctx context.Context, l Load) *trouble {
 	t.ctx, t.stop = load, stop
 	go func() {
 		defer enough()
+		select {
+		case <-t.began:
+		case <-striking.Done():
+			t.done <- striking.Err()
+			return
+		}
+		end := time.Now().Add(shortest)
 		var err error
 		if s.several() {
 			t.kills, t.pauses, err = s.strikeLeaders(striking, l, t.over)
@@ -314,6 +322,10 @@ func (s *Stage) trouble(ctx context.Context, l Load) *trouble {
 	}()
 	return t
 }
+
+// begin is told that the load has begun: who is only connecting must not be cut
+// off.
+func (t *trouble) begin() { close(t.began) }
 
 // hear is told each acknowledged payment.
 func (t *trouble) hear(a load.Ack) {

@@ -98,7 +98,7 @@ func (s *Stage) LoadTerminals(ctx context.Context, l Load) (LoadResult, []load.A
 	t := s.trouble(ctx, l)
 	cpu, logs := s.spent()
 	rep, err := load.Terminals(t.ctx, load.TerminalConfig{
-		URLs: urls, Kiosks: kiosks, Duration: t.duration, Grace: startTime, NextCard: w.Next, Killed: t.on, OnAck: t.hear,
+		URLs: urls, Kiosks: kiosks, Duration: t.duration, Grace: startTime, NextCard: w.Next, Killed: t.on, OnBegin: t.begin, OnAck: t.hear,
 	})
 	if err = errors.Join(err, t.end()); err != nil {
 		return LoadResult{}, nil, err
