@@ -275,7 +275,7 @@ func (f *compareFlags) run(ctx context.Context, tell func(string)) (string, erro
 	}
 	for _, w := range wires {
 		lf := loadFlags{path: "counter", bank: "ccb", links: w.links, inFlight: w.inFlight, rate: w.rate, seconds: p.plan.load,
-			persons: p.plan.persons, dues: p.plan.persons / 3, null: w.null}
+			persons: p.plan.persons, dues: p.plan.dues, null: w.null}
 		tell("over TCP: " + w.name)
 		r, err := lf.run(ctx, tell)
 		if err != nil {

@@ -19,7 +19,8 @@ type loadFlags struct {
 	path, bank            string
 	links, inFlight, rate int
 	seconds, persons      int
-	dues, kill, pause     int
+	dues, ready           int
+	kill, pause           int
 	nodes                 int
 	null, asJSON          bool
 
@@ -77,7 +78,8 @@ func loadCommand() *cobra.Command {
 	fl.IntVar(&f.rate, "rate", 0, "payments a second; 0 pays as fast as answers come")
 	fl.IntVar(&f.seconds, "seconds", 10, "how long new payments are begun")
 	fl.IntVar(&f.persons, "persons", 100_000, "residents in the ledger")
-	fl.IntVar(&f.dues, "dues", 0, "open notices kept ready: the next year is assessed when fewer are left")
+	fl.IntVar(&f.dues, "dues", 0, "open dues at the begin, at least; ledger: kept by assessing more")
+	fl.IntVar(&f.ready, "ready", 0, "counter: assess and notice the next year beside the run when fewer notices are left; 0: while the clock stands still")
 	fl.IntVar(&f.kill, "kill", 0, "kill settled with -9 so many times at random moments; of several nodes the one that leads")
 	fl.IntVar(&f.pause, "pause", 0, "three nodes: let the one that leads stand still so many times")
 	fl.IntVar(&f.nodes, "nodes", 1, "nodes of the hub, each a settled process of its own: 1 or 3")
@@ -119,8 +121,8 @@ func (f *loadFlags) check() error {
 		return errors.New("--tail is 0 to 10,000,000, --day 0 or at least 2s")
 	case f.persons < 1000 || f.persons > 2_000_000:
 		return fmt.Errorf("--persons %d: 1,000 to 2,000,000", f.persons)
-	case f.seconds < 1 || f.seconds > 3600 || f.kill < 0 || f.kill > 1000 || f.pause < 0 || f.pause > 1000 || f.dues < 0:
-		return errors.New("--seconds is 1 to 3600, --kill and --pause are 0 to 1000, --dues not negative")
+	case f.seconds < 1 || f.seconds > 3600 || f.kill < 0 || f.kill > 1000 || f.pause < 0 || f.pause > 1000 || f.dues < 0 || f.ready < 0:
+		return errors.New("--seconds is 1 to 3600, --kill and --pause are 0 to 1000, --dues and --ready not negative")
 	case f.nodes != 1 && f.nodes != 3 || f.nodes == 3 && f.null:
 		return errors.New("--nodes is 1 or 3, and 1 with --null-ledger")
 	case f.path == "terminal" && (f.links < 1 || f.inFlight < 1 || f.links*f.inFlight > stage.MaxTerminals):
@@ -129,6 +131,8 @@ func (f *loadFlags) check() error {
 		return errors.New("--pause is for --nodes 3")
 	case f.path == "terminal" && (f.rate != 0 || f.dues != 0 || f.null):
 		return errors.New("--rate, --dues and --null-ledger are for --path counter")
+	case f.path != "counter" && f.ready != 0:
+		return errors.New("--ready is for --path counter")
 	}
 	return nil
 }
@@ -204,7 +208,7 @@ func (f *loadFlags) once(ctx context.Context, null bool, seconds int, tell func(
 	}
 	defer s.Close()
 	l := stage.Load{
-		Bank: f.bank, Links: f.links, InFlight: f.inFlight, Rate: f.rate, Seconds: seconds, Dues: f.dues, Kill: f.kill, Pause: f.pause, Tell: tell,
+		Bank: f.bank, Links: f.links, InFlight: f.inFlight, Rate: f.rate, Seconds: seconds, Dues: f.dues, Ready: f.ready, Kill: f.kill, Pause: f.pause, Tell: tell,
 	}
 	if f.path == "terminal" {
 		r, acks, err := s.LoadTerminals(ctx, l)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,8 +40,11 @@ type Config struct {
 	// Rate is payments a second over all links; 0 is a closed loop.
 	Rate int
 	// Duration is how long new payments are begun. A run also ends when Next has
-	// no more.
+	// no more and Refill is nil.
 	Duration time.Duration
+	// Refill makes more for Next, while nothing is under way and the clock stands
+	// still.
+	Refill func() error
 	// Grace is how long after that payments may wait for their answers, a server
 	// that starts again included; 0 takes 30 s.
 	Grace time.Duration
@@ -135,12 +139,40 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 	if cfg.OnBegin != nil {
 		cfg.OnBegin()
 	}
-	var wg sync.WaitGroup
-	for _, l := range links {
-		wg.Go(l.run)
+	for {
+		var wg sync.WaitGroup
+		for _, l := range links {
+			wg.Go(l.run)
+		}
+		wg.Wait()
+		if cfg.Refill == nil || r.stop.Err() != nil || !slices.ContainsFunc(links, func(l *link) bool { return l.empty }) {
+			return r.report(links), nil
+		}
+		stood := time.Now()
+		cancel()
+		if err := r.refill(ctx, links); err != nil {
+			r.fault(err.Error())
+			links[0].errors++
+			return r.report(links), nil
+		}
+		r.zero = r.zero.Add(time.Since(stood))
+		r.stop, cancel = context.WithTimeout(ctx, cfg.Duration-time.Since(r.zero))
+		defer cancel() // a few times in a run
 	}
-	wg.Wait()
-	return r.report(links), nil
+}
+
+// refill makes more to pay and all links again.
+func (r *run) refill(ctx context.Context, links []*link) error {
+	if err := r.cfg.Refill(); err != nil {
+		return fmt.Errorf("load: refill: %w", err)
+	}
+	for _, l := range links {
+		l.empty = false
+		if err := l.connect(ctx); err != nil {
+			return fmt.Errorf("load: link %d: %w", l.no+1, err)
+		}
+	}
+	return nil
 }
 
 func (c *Config) check() error {

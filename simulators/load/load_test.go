@@ -1,9 +1,11 @@
 package load
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -83,6 +85,55 @@ func TestEveryNoticeOnce(t *testing.T) {
 		t.Fatalf("report %+v, want %d payments and no error", rep, persons)
 	}
 	compare(t, w.dir, got.list, persons)
+}
+
+// TestRefill has more made twice when there is none left: nothing is under way
+// meanwhile, and the time it takes is not counted.
+func TestRefill(t *testing.T) {
+	const persons, each, takes = 300, 100, 2 * time.Second
+	w := newWorld(t, persons)
+	all, got := &notices{most: persons}, &acks{}
+	left, refills := each, 0
+	var mu sync.Mutex
+	cfg := w.config(4, 8)
+	cfg.OnAck, cfg.Duration = got.add, allThereIs
+	cfg.Next = func() (si.NoticeNo, si.Fen, bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		if left--; left < 0 {
+			return 0, 0, false
+		}
+		return all.Next()
+	}
+	cfg.Refill = func() error {
+		refills++
+		got.mu.Lock()
+		defer got.mu.Unlock()
+		if len(got.list) != refills*each {
+			t.Errorf("refill %d with %d payments made, want %d", refills, len(got.list), refills*each)
+		}
+		if refills == persons/each {
+			return errors.New("that was all")
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		left = each
+		time.Sleep(takes / (persons/each - 1)) // what is not to be counted
+		return nil
+	}
+	began := time.Now()
+	rep, err := Run(t.Context(), cfg)
+	took := time.Since(began)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.stop()
+	if rep.Payments != persons || rep.Unanswered != 0 || len(rep.Faults) != 1 || !strings.Contains(rep.Faults[0], "that was all") {
+		t.Errorf("report %+v, want %d payments and the refill's error", rep, persons)
+	}
+	if counted := time.Duration(rep.Seconds * float64(time.Second)); counted > took-takes {
+		t.Errorf("%s counted of %s, of which refills took %s", counted, took, takes)
+	}
 }
 
 // compare looks every acknowledged payment up in the ledger.

@@ -27,10 +27,13 @@ type Load struct {
 	Links, InFlight int
 	Rate            int
 	Seconds         int
-	// Dues is how many notices lie ready at least; when fewer are left the next
-	// period is assessed and noticed while the run goes on. 0 refills only when
-	// none is left.
+	// Dues is how many dues are open at least when the run begins: further years
+	// are assessed behind the notices, which do not name them.
 	Dues int
+	// Ready is how many notices lie ready at least; when fewer are left the next
+	// year is assessed and noticed while the run goes on. 0 does so when none is
+	// left, and the clock stands still meanwhile.
+	Ready int
 	// Kill ends settled with -9 that many times at random moments; of several
 	// nodes the one that leads. Pause lets the one that leads stand still.
 	Kill, Pause int
@@ -86,11 +89,16 @@ type supply struct {
 	ready   []load.Ack // notice and amount
 	made    uint64
 	refills int
+	years   int // assessed behind the demo's own
 	err     error
 	busy    bool
-	low     int
+	low     int // fewer ready begin a refill beside the run; 0 never does
 	done    bool
 	newest  si.NoticeNo // the highest number given out: numbers only rise
+
+	// What settled has spent on refills while the clock stood still.
+	cpu  time.Duration
+	logs int64
 }
 
 // Next gives a notice that nobody has paid.
@@ -102,7 +110,7 @@ func (p *supply) Next() (si.NoticeNo, si.Fen, bool) {
 		p.mu.Unlock()
 		return si.NewNoticeNo(regionArea, 26, n), 51_000, true
 	}
-	if !p.busy && !p.done && len(p.ready) < max(1, p.low) {
+	if !p.busy && !p.done && len(p.ready) < p.low {
 		p.busy = true
 		go p.refill()
 	}
@@ -147,12 +155,34 @@ func (p *supply) fill(ctx context.Context) error {
 	return err
 }
 
-// refill assesses one more year for everybody and makes the notices.
+// nextYear assesses one more year for everybody.
+func (p *supply) nextYear(ctx context.Context) error {
+	p.mu.Lock()
+	p.years++
+	year := strconv.Itoa(2026 + p.years)
+	p.mu.Unlock()
+	return p.s.assessYear(ctx, year)
+}
+
+// deepen assesses years until at least so many dues are open. The notices that
+// lie ready do not name them.
+func (p *supply) deepen(ctx context.Context, dues int, tell func(string)) error {
+	for open := duesOfVisit * p.s.cfg.Persons; open < dues; open += p.s.cfg.Persons {
+		if err := p.nextYear(ctx); err != nil {
+			return err
+		}
+		tell(fmt.Sprintf("about %d dues are open", open+p.s.cfg.Persons))
+	}
+	return nil
+}
+
+// refill makes the notices of another year while the run goes on.
 func (p *supply) refill() {
 	ctx := context.Background()
 	p.mu.Lock()
 	p.refills++
-	year := strconv.Itoa(2026 + p.refills)
+	p.years++
+	year := strconv.Itoa(2026 + p.years)
 	p.mu.Unlock()
 	// A node that is killed in the middle is asked again when it is back: both
 	// steps change nothing that is there already.
@@ -170,6 +200,23 @@ func (p *supply) refill() {
 	p.busy = false
 	p.err = err
 	p.done = p.done || err != nil
+}
+
+// stock makes notices of what is open while the run stands still, and assesses
+// another year where nothing is.
+func (p *supply) stock() error {
+	ctx := context.Background()
+	p.refills++
+	cpu, logs := p.s.spent()
+	err := p.fill(ctx)
+	if err == nil && len(p.ready) == 0 {
+		if err = p.nextYear(ctx); err == nil {
+			err = p.fill(ctx)
+		}
+	}
+	cpuEnd, logsEnd := p.s.spent()
+	p.cpu, p.logs = p.cpu+cpuEnd-cpu, p.logs+logsEnd-logs
+	return err
 }
 
 // rest waits until no refill is under way: the hub is stopped next.
@@ -223,28 +270,38 @@ func (s *Stage) Load(ctx context.Context, l Load) (LoadResult, []load.Ack, error
 	if err != nil {
 		return LoadResult{}, nil, err
 	}
+	if l.strikes() > 0 {
+		l.Ready = max(l.Ready, 1)
+	}
 	if s.several() && l.strikes() > 0 {
 		// Notices are made by the node that leads: enough must lie ready for the
 		// time without one.
-		l.Dues = max(l.Dues, s.cfg.Persons/2)
+		l.Ready = max(l.Ready, s.cfg.Persons/2)
 	}
-	sup := &supply{s: s, null: s.cfg.NullLedger, low: l.Dues}
+	sup := &supply{s: s, null: s.cfg.NullLedger, low: l.Ready}
 	if !sup.null {
 		if err := sup.fill(ctx); err != nil {
 			return LoadResult{}, nil, err
 		}
 		l.Tell(fmt.Sprintf("%d notices lie ready", len(sup.ready)))
+		if err := sup.deepen(ctx, l.Dues, l.Tell); err != nil {
+			return LoadResult{}, nil, err
+		}
+	}
+	var refill func() error
+	if l.Ready == 0 && !sup.null {
+		refill = sup.stock
 	}
 	t := s.trouble(ctx, l)
 	cpu, logs := s.spent()
 	rep, err := load.Run(t.ctx, load.Config{
 		Addrs: s.counterAddrs(l.Bank, at), Profile: p, Keys: s.keys.bank(p), Links: l.Links, InFlight: l.InFlight, Rate: l.Rate,
-		Duration: t.duration, Next: sup.Next, NoReceipts: sup.null, Grace: startTime, OnBegin: t.begin, OnAck: t.hear,
+		Duration: t.duration, Next: sup.Next, Refill: refill, NoReceipts: sup.null, Grace: startTime, OnBegin: t.begin, OnAck: t.hear,
 	})
 	err = errors.Join(err, t.end())
 	sup.rest()
 	cpuEnd, logsEnd := s.spent()
-	cpu, logs = cpuEnd-cpu, logsEnd-logs
+	cpu, logs = cpuEnd-cpu-sup.cpu, logsEnd-logs-sup.logs
 	if err != nil {
 		return LoadResult{}, nil, err
 	}
@@ -276,10 +333,11 @@ type trouble struct {
 	ctx      context.Context // of the load
 	duration time.Duration
 
-	began chan struct{}      // closed by begin
-	stop  context.CancelFunc // no more strikes
-	done  chan error
-	over  *failovers
+	began  chan struct{}      // closed by begin
+	stop   context.CancelFunc // no more strikes
+	enough context.CancelFunc // no more payments
+	done   chan error
+	over   *failovers
 
 	mu            sync.Mutex
 	acks          []load.Ack
@@ -299,7 +357,11 @@ func (s *Stage) trouble(ctx context.Context, l Load) *trouble {
 	}
 	load, enough := context.WithCancel(ctx)
 	striking, stop := context.WithCancel(ctx)
-	t.ctx, t.stop = load, stop
+	t.ctx, t.stop, t.enough = load, stop, enough
+	if !t.on {
+		t.done <- nil
+		return t
+	}
 	go func() {
 		defer enough()
 		select {
@@ -342,6 +404,7 @@ func (t *trouble) hear(a load.Ack) {
 // strikes were made is no error: their number is in the result.
 func (t *trouble) end() error {
 	t.stop()
+	t.enough()
 	if err := <-t.done; !errors.Is(err, context.Canceled) {
 		return err
 	}

@@ -214,7 +214,7 @@ func (s *Stage) soakCounters(ctx context.Context, k Soak, onAck func(load.Ack)) 
 	if err != nil {
 		return load.Report{}, err
 	}
-	sup := &supply{s: s}
+	sup := &supply{s: s, low: 1}
 	if err := sup.fill(ctx); err != nil {
 		return load.Report{}, err
 	}
