@@ -71,25 +71,22 @@ func (s *scan) line(f *form, line []byte) fault {
 // i+1. The line ends with a separator.
 func (s *scan) split(f *form, line []byte) fault {
 	sep, n, from := s.l.Separator, -1, 0
-	ascii := !wide(line) || s.l.Charset == UTF8
-	for i := 0; i < len(line); {
-		if ascii {
-			next := bytes.IndexByte(line[i:], sep[0])
-			if next < 0 {
-				break
-			}
-			i += next
-		} else if c := line[i]; c != sep[0] {
-			size := 1
-			if c >= 0x80 {
-				size = s.character(line[i:])
-			}
-			if size == 0 {
+	for i := 0; ; {
+		next := bytes.IndexByte(line[i:], sep[0])
+		if next < 0 {
+			break
+		}
+		if s.decode != nil && wide(line[i:i+next]) {
+			end, ok := s.walk(line[i:], next)
+			if !ok {
 				return fault{-1, "a character is cut or not of the file's set"}
 			}
-			i += size
-			continue
+			if end != next { // it was the second byte of a character
+				i += end
+				continue
+			}
 		}
+		i += next
 		if len(sep) == 2 && (i+1 == len(line) || line[i+1] != sep[1]) {
 			return fault{-1, "a separator is not whole"}
 		}
@@ -109,6 +106,22 @@ func (s *scan) split(f *form, line []byte) fault {
 		return fault{-1, "too few fields, or no separator at the end"}
 	}
 	return fault{}
+}
+
+// walk goes over whole characters up to the byte at least, and says where it
+// came to.
+func (s *scan) walk(b []byte, at int) (end int, ok bool) {
+	for end < at {
+		size := 1
+		if b[end] >= 0x80 {
+			size = s.character(b[end:])
+		}
+		if size == 0 {
+			return end, false
+		}
+		end += size
+	}
+	return end, true
 }
 
 // wide tells whether a line has bytes beyond ASCII.
@@ -265,15 +278,8 @@ func (s *scan) text(v []byte) string {
 	}
 	u := v
 	if s.decode != nil {
-		for i := 0; i < len(v); { // the decoder takes more than the standard gives
-			size := 1
-			if v[i] >= 0x80 {
-				size = s.character(v[i:])
-			}
-			if size == 0 {
-				return "has a character that is cut or not of the file's set"
-			}
-			i += size
+		if _, ok := s.walk(v, len(v)); !ok { // the decoder takes more than the standard gives
+			return "has a character that is cut or not of the file's set"
 		}
 		s.decode.Reset()
 		n, _, err := s.decode.Transform(s.wide[:], v, true)
@@ -285,6 +291,7 @@ func (s *scan) text(v []byte) string {
 	for len(u) > 0 {
 		r, size := utf8.DecodeRune(u)
 		switch {
+		case r > 0x3000 && r < 0xd800: // Chinese, Japanese, Korean: letters and marks that are seen
 		case r == utf8.RuneError:
 			return "has a character that is not of the file's set"
 		case r == '|', unicode.IsControl(r), r == '\u2028', r == '\u2029', unicode.Is(unicode.Cf, r):
