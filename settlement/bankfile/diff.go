@@ -82,6 +82,9 @@ func Diff(before, after Source) ([]Change, error) {
 	return out, nil
 }
 
+// whole is how rows are compared: in fen, however the file has them.
+var whole = new(Layout)
+
 // brief is a row as Diff holds it: halves of hashes of what names it and of all
 // else but its line number.
 type brief struct {
@@ -91,7 +94,7 @@ type brief struct {
 
 func (s Source) rows() ([]brief, error) {
 	var out []brief
-	p := pen{l: s.Layout}
+	p := pen{l: whole}
 	var key []byte
 	_, err := Read(s.File, s.Size, s.Layout, s.Want, func(d *Detail) error {
 		key = d.key(key[:0])
@@ -130,7 +133,7 @@ func differing(before, after Source, c Change) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		p := pen{l: x.s.Layout}
+		p := pen{l: whole}
 		d.put(&p)
 		from := 0
 		for n, end := range p.ends[:p.n] {

@@ -131,6 +131,8 @@ func (g *guard) enter(t xml.StartElement) error {
 			return g.refuse(BadStatement, "Document", "the bank's profile does not list this version of the message")
 		}
 		g.space = t.Name.Space
+	} else if len(g.names) == 0 {
+		return g.refuse(Truncated, "", "something stands after the message")
 	}
 	if t.Name.Space != g.space {
 		return g.refuse(BadStatement, "", "an element is of another namespace than the message")
@@ -153,8 +155,6 @@ func (g *guard) enter(t xml.StartElement) error {
 		case !known:
 			*seen = append(*seen, name)
 		}
-	} else if g.elements > 1 {
-		return g.refuse(Truncated, "", "something stands after the message")
 	}
 	g.names = append(g.names, name)
 	if n := len(g.names); n <= cap(g.levels) { // keep what an earlier element of this level had room for
