@@ -207,7 +207,7 @@ func corpus(t testing.TB) []corpusFile {
 		13: {"D", "X", ""}, 14: {"6299000012341234", "629900**1234", "62990*******1234", "629900******123x"}, 15: {strings.Repeat("N", 33), "A B"},
 		16: {"SI-INCOME"}, 17: {"0", "000", ""}, 18: {"H000000000009"},
 		19: {"a\x00b", "a\tb", "a\rb", "a\x7fb", " a", "a ", "\x81", "\x80a", "a\xff", "\xb2\x20", "\x81\x30\x81", "\x81\x30\x81\x30", "\xfe\x39\xfe\x39", "\x84\x31\xa4\x37",
-			"\x84\x31\x95\x33", "\x81\x36\xa6\x31", strings.Repeat("n", 121)}} {
+			"\x84\x31\x95\x33", "\x81\x36\xa7\x31", strings.Repeat("n", 121)}} {
 		for n, v := range values {
 			field(BadForm, 1, i, v, fmt.Sprintf("detail-field-%d-%d", i+1, n+1))
 		}
