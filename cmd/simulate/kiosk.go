@@ -101,7 +101,7 @@ func (f *kioskFlags) visit(cmd *cobra.Command) (load.Report, error) {
 	}
 	dealt := false
 	return load.Terminals(cmd.Context(), load.TerminalConfig{
-		URL: f.url, Duration: kioskTime,
+		URLs: []string{f.url}, Duration: kioskTime,
 		Kiosks: []load.Kiosk{{
 			Terminal: si.Terminal(f.number), TLS: conf, PINKey: fmt.Sprintf("terminal/%d/tpk", f.number),
 			PINBlock: func(pan si.PAN, pin string) (si.PINBlock, error) {

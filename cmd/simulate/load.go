@@ -19,7 +19,8 @@ type loadFlags struct {
 	path, bank            string
 	links, inFlight, rate int
 	seconds, persons      int
-	dues, kill, nodes     int
+	dues, kill, pause     int
+	nodes                 int
 	null, asJSON          bool
 
 	// Of the ledger alone.
@@ -62,8 +63,8 @@ func loadCommand() *cobra.Command {
 			if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\n", line); err != nil {
 				return err
 			}
-			if bad := r.Verify != "ok" || r.Errors > 0 || (r.Lost != nil && *r.Lost+*r.Doubled > 0); bad {
-				return errors.New("the run is void: see errors, verify, lost and doubled above")
+			if bad := r.Verify != "ok" || r.Errors > 0 || (r.Lost != nil && *r.Lost+*r.Doubled > 0) || (r.BankFen != nil && *r.BankFen != *r.LedgerFen); bad {
+				return errors.New("the run is void: see errors, verify, lost, doubled and the fen above")
 			}
 			return nil
 		},
@@ -78,6 +79,7 @@ func loadCommand() *cobra.Command {
 	fl.IntVar(&f.persons, "persons", 100_000, "residents in the ledger")
 	fl.IntVar(&f.dues, "dues", 0, "open notices kept ready: the next year is assessed when fewer are left")
 	fl.IntVar(&f.kill, "kill", 0, "kill settled with -9 so many times at random moments; of several nodes the one that leads")
+	fl.IntVar(&f.pause, "pause", 0, "three nodes: let the one that leads stand still so many times")
 	fl.IntVar(&f.nodes, "nodes", 1, "nodes of the hub, each a settled process of its own: 1 or 3")
 	fl.BoolVar(&f.null, "null-ledger", false, "measure a node without a ledger as well, in alternating slices, and print the ratio")
 	fl.IntVar(&f.tail, "tail", 0, "ledger: at the end pay so many more without a checkpoint, kill -9, and time the start")
@@ -109,22 +111,24 @@ func (f *loadFlags) check() error {
 	switch {
 	case f.path != "counter" && f.path != "terminal" && f.path != "ledger":
 		return fmt.Errorf("--path %q: counter, terminal or ledger", f.path)
-	case f.path == "ledger" && (f.kill != 0 || f.nodes != 1 || f.inFlight > load.MaxDirectInFlight):
-		return fmt.Errorf("--kill and --nodes are not for --path ledger, and --inflight is at most %d", load.MaxDirectInFlight)
+	case f.path == "ledger" && (f.kill != 0 || f.pause != 0 || f.nodes != 1 || f.inFlight > load.MaxDirectInFlight):
+		return fmt.Errorf("--kill, --pause and --nodes are not for --path ledger, and --inflight is at most %d", load.MaxDirectInFlight)
 	case f.path != "ledger" && (f.tail != 0 || f.day != 0 || f.dir != "" || f.profile != ""):
 		return errors.New("--tail, --day, --dir and --cpuprofile are for --path ledger")
 	case f.tail < 0 || f.tail > 10_000_000 || f.day < 0 || f.day > 0 && f.day < 2*time.Second:
 		return errors.New("--tail is 0 to 10,000,000, --day 0 or at least 2s")
 	case f.persons < 1000 || f.persons > 2_000_000:
 		return fmt.Errorf("--persons %d: 1,000 to 2,000,000", f.persons)
-	case f.seconds < 1 || f.seconds > 3600 || f.kill < 0 || f.kill > 1000 || f.dues < 0:
-		return errors.New("--seconds is 1 to 3600, --kill 0 to 1000, --dues not negative")
+	case f.seconds < 1 || f.seconds > 3600 || f.kill < 0 || f.kill > 1000 || f.pause < 0 || f.pause > 1000 || f.dues < 0:
+		return errors.New("--seconds is 1 to 3600, --kill and --pause are 0 to 1000, --dues not negative")
 	case f.nodes != 1 && f.nodes != 3 || f.nodes == 3 && f.null:
 		return errors.New("--nodes is 1 or 3, and 1 with --null-ledger")
 	case f.path == "terminal" && (f.links < 1 || f.inFlight < 1 || f.links*f.inFlight > stage.MaxTerminals):
 		return fmt.Errorf("--links %d --inflight %d: on the terminal path their product is the kiosks at one time, 1 to %d", f.links, f.inFlight, stage.MaxTerminals)
-	case f.path == "terminal" && (f.rate != 0 || f.dues != 0 || f.kill != 0 || f.null):
-		return errors.New("--rate, --dues, --kill and --null-ledger are for --path counter")
+	case f.pause > 0 && f.nodes == 1:
+		return errors.New("--pause is for --nodes 3")
+	case f.path == "terminal" && (f.rate != 0 || f.dues != 0 || f.null):
+		return errors.New("--rate, --dues and --null-ledger are for --path counter")
 	}
 	return nil
 }
@@ -200,14 +204,18 @@ func (f *loadFlags) once(ctx context.Context, null bool, seconds int, tell func(
 	}
 	defer s.Close()
 	l := stage.Load{
-		Bank: f.bank, Links: f.links, InFlight: f.inFlight, Rate: f.rate, Seconds: seconds, Dues: f.dues, Kill: f.kill, Tell: tell,
+		Bank: f.bank, Links: f.links, InFlight: f.inFlight, Rate: f.rate, Seconds: seconds, Dues: f.dues, Kill: f.kill, Pause: f.pause, Tell: tell,
 	}
 	if f.path == "terminal" {
-		r, err := s.LoadTerminals(ctx, l)
+		r, acks, err := s.LoadTerminals(ctx, l)
 		if err != nil {
 			return r, err
 		}
-		err = held(s.LedgerDirs(), nil, false, &r)
+		p, err := s.Bank(f.bank)
+		if err != nil {
+			return r, err
+		}
+		err = held(s.LedgerDirs(), acks, p, &r)
 		return r, err
 	}
 	r, acks, err := s.Load(ctx, l)
@@ -218,6 +226,6 @@ func (f *loadFlags) once(ctx context.Context, null bool, seconds int, tell func(
 		r.Verify = "null ledger"
 		return r, nil
 	}
-	err = held(s.LedgerDirs(), acks, f.kill > 0, &r)
+	err = held(s.LedgerDirs(), acks, nil, &r)
 	return r, err
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/shebao-pay/shebao/ledger"
 	"github.com/shebao-pay/shebao/ledger/core"
+	"github.com/shebao-pay/shebao/settlement/profile"
 	"github.com/shebao-pay/shebao/si"
 	"github.com/shebao-pay/shebao/si/ledgerapi"
 	"github.com/shebao-pay/shebao/simulators/load"
@@ -15,13 +16,18 @@ import (
 // held verifies each node's stopped ledger as shebaoctl does, and asks it for
 // every payment that was acknowledged: each must be posted with its receipt and
 // amount, and none but one for a notice. All nodes must end in one chain head.
-func held(dirs []string, acks []load.Ack, killed bool, out *stage.LoadResult) error {
+// What the bank says it has taken is held against the first node.
+func held(dirs []string, acks []load.Ack, bank *profile.Profile, out *stage.LoadResult) error {
 	lost, doubled, head := 0, 0, ""
 	var wrong []string
 	for i, dir := range dirs {
 		rep, err := ledger.VerifyAnd(dir, nil, func(m *core.Machine) {
 			l, d := missed(m, acks)
 			lost, doubled = max(lost, l), max(doubled, d)
+			if out.BankFen != nil && out.LedgerFen == nil {
+				fen := ledgerFen(m, []*profile.Profile{bank})[bank.Code]
+				out.LedgerFen = &fen
+			}
 		})
 		if err != nil {
 			return err
@@ -36,7 +42,7 @@ func held(dirs []string, acks []load.Ack, killed bool, out *stage.LoadResult) er
 	if len(wrong) > 0 {
 		out.Verify = strings.Join(wrong, "; ")
 	}
-	if killed {
+	if out.Kills != nil {
 		out.Lost, out.Doubled = &lost, &doubled
 	}
 	return nil
@@ -61,13 +67,17 @@ func checkLedger(dir string, acks []load.Ack, out *stage.LoadResult, look func(*
 }
 
 // missed counts the acknowledged payments that a ledger does not hold as they
-// were acknowledged, and those of a notice that another payment had paid.
+// were acknowledged, and those of a notice that another payment had paid. A due
+// that two payments paid at terminals shows in the bank's books and nowhere else.
 func missed(m *core.Machine, acks []load.Ack) (lost, doubled int) {
 	paid := make(map[si.NoticeNo]si.PaymentID, len(acks))
 	for _, a := range acks {
 		p, ok := m.Payment(a.Payment)
 		if !ok || p.State != ledgerapi.PayPosted || p.Receipt != a.Receipt || p.Total != a.Amount {
 			lost++
+		}
+		if a.Notice == 0 {
+			continue // paid at a terminal, without a notice
 		}
 		if other, twice := paid[a.Notice]; twice && other != a.Payment {
 			doubled++

@@ -50,6 +50,8 @@ type Config struct {
 	// OnAck hears of each payment that the server said is paid, once. Any link's
 	// goroutine calls it, and waits.
 	OnAck func(Ack)
+	// OnBegin hears that all links are there and payments begin.
+	OnBegin func()
 	// NoReceipts is for a server without a ledger, whose receipts are empty.
 	NoReceipts bool
 }
@@ -76,6 +78,7 @@ type Report struct {
 	Errors     uint64  `json:"errors"`
 	Repeats    uint64  `json:"repeats"`     // asked a second time, same receipt
 	AskedAgain uint64  `json:"asked_again"` // without an answer when their link broke
+	BegunAgain uint64  `json:"begun_again"` // visits at a terminal that were cut off
 	Reconnects uint64  `json:"reconnects"`
 	Unanswered uint64  `json:"unanswered"` // at the end of the grace; counted as errors
 	// Refused are the answers other than 00, by code; counted as errors.
@@ -129,6 +132,9 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 	r.stop, cancel = context.WithTimeout(ctx, cfg.Duration)
 	defer cancel()
 	r.zero = time.Now()
+	if cfg.OnBegin != nil {
+		cfg.OnBegin()
+	}
 	var wg sync.WaitGroup
 	for _, l := range links {
 		wg.Go(l.run)

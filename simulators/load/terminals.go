@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -22,7 +23,10 @@ import (
 
 // TerminalConfig says what the kiosks of a run are.
 type TerminalConfig struct {
-	URL string // of the terminal API, such as https://127.0.0.1:8710
+	// URLs are the terminal API of each node of the hub, such as
+	// https://127.0.0.1:8710. A kiosk goes on to the next when one cannot be
+	// reached or does not lead.
+	URLs []string
 	// Kiosks work at the same time, each with one card after the other.
 	Kiosks   []Kiosk
 	Duration time.Duration
@@ -31,6 +35,15 @@ type TerminalConfig struct {
 	// NextCard gives a card with its PIN; false when there are no more. It may be
 	// called by any kiosk.
 	NextCard func() (chipcard.Data, string, bool)
+	// Killed tells that nodes are killed while the run goes on: a visit that this
+	// cuts off begins again with the same card, and a payment that was not made is
+	// no error.
+	Killed bool
+	// OnBegin hears that all kiosks have their configuration and visits begin.
+	OnBegin func()
+	// OnAck is told each payment that a kiosk was told is paid; Linked is when its
+	// request was made. It may be called by any kiosk.
+	OnAck func(Ack)
 }
 
 // Kiosk is one terminal of a run. No two share anything at the hub: a terminal
@@ -75,13 +88,18 @@ const (
 )
 
 // askEvery is between two questions after a payment: within a terminal's limit.
-const askEvery = 100 * time.Millisecond
+// A node that does not answer is left for the next one sooner.
+const (
+	askEvery = 100 * time.Millisecond
+	nextNode = 20 * time.Millisecond
+)
 
 // kiosk is one terminal at work.
 type kiosk struct {
 	Kiosk
 	*fleet
 	http     *http.Client
+	node     int // of the URLs, the one last asked
 	sessions *cardauth.Sessions
 	used     time.Time // until when its calls so far take up the even rate
 }
@@ -108,6 +126,8 @@ func (c *TerminalConfig) check() error {
 	switch {
 	case c.NextCard == nil:
 		return errors.New("load: cards are needed")
+	case len(c.URLs) == 0:
+		return errors.New("load: a hub's address is needed")
 	case len(c.Kiosks) < 1 || len(c.Kiosks) > maxKiosks:
 		return fmt.Errorf("load: %d kiosks; 1 to %d are possible", len(c.Kiosks), maxKiosks)
 	case c.Duration <= 0:
@@ -149,6 +169,9 @@ func Terminals(ctx context.Context, cfg TerminalConfig) (Report, error) {
 	stop, cancel := context.WithTimeout(ctx, cfg.Duration)
 	defer cancel()
 	f.stop, f.zero = stop, time.Now()
+	if cfg.OnBegin != nil {
+		cfg.OnBegin()
+	}
 	var wg sync.WaitGroup
 	for _, k := range kiosks {
 		wg.Go(k.work)
@@ -188,17 +211,49 @@ type problemError struct{ code string }
 
 func (e *problemError) Error() string { return "the hub refused: " + e.code }
 
-// call makes one call of the API.
+// over is when the run must end, in any case.
+func (f *fleet) over() time.Time { return f.zero.Add(f.cfg.Duration + f.cfg.Grace) }
+
+// call makes one call of the API, at the first node that can be reached and
+// leads. A call that a node may have taken is not repeated.
 func (k *kiosk) call(ctx context.Context, method, path string, in, out any) error {
-	var body io.Reader
+	var body []byte
 	if in != nil {
 		b, err := json.Marshal(in)
 		if err != nil {
 			return err
 		}
-		body = bytes.NewReader(b)
+		body = b
 	}
-	req, err := http.NewRequestWithContext(ctx, method, k.cfg.URL+path, body)
+	for tried := 1; ; tried++ {
+		err := k.once(ctx, method, k.cfg.URLs[k.node]+path, body, out)
+		if !untaken(err) || tried >= len(k.cfg.URLs) && (!k.cfg.Killed || time.Now().After(k.over())) {
+			return err
+		}
+		k.node = (k.node + 1) % len(k.cfg.URLs)
+		if tried >= len(k.cfg.URLs) {
+			time.Sleep(nextNode)
+		}
+	}
+}
+
+// untaken tells that no node has acted on a call: it could not be reached, or
+// does not lead.
+func untaken(err error) bool {
+	var dial *net.OpError
+	if errors.As(err, &dial) && dial.Op == "dial" {
+		return true
+	}
+	var refused *problemError
+	return errors.As(err, &refused) && refused.code == termapi.ErrNotLeader
+}
+
+func (k *kiosk) once(ctx context.Context, method, url string, in []byte, out any) error {
+	var body io.Reader
+	if in != nil {
+		body = bytes.NewReader(in)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, url, body)
 	if err != nil {
 		return err
 	}
@@ -230,7 +285,15 @@ func (k *kiosk) work() {
 		if !ok {
 			return
 		}
-		if err := k.serve(data, pin); err != nil {
+		err := k.serve(data, pin)
+		for err != nil && k.cfg.Killed && k.turn(visitCalls) {
+			k.mu.Lock()
+			k.out.BegunAgain++
+			k.mu.Unlock()
+			time.Sleep(nextNode)
+			err = k.serve(data, pin)
+		}
+		if err != nil && !k.cfg.Killed {
 			k.fail(err)
 		}
 	}
@@ -309,7 +372,7 @@ func (k *kiosk) authorise(card *cardauth.Session, what cardauth.Purpose, amount 
 }
 
 func hostAnswer(approved bool, d termapi.IssuerData) cardauth.HostAnswer {
-	return cardauth.HostAnswer{Approved: approved, Answered: d.ARC != "", ARC: d.ARC, Auth: d.Auth, Scripts: d.Scripts}
+	return cardauth.HostAnswer{Approved: approved, Answered: approved || d.ARC != "", ARC: d.ARC, Auth: d.Auth, Scripts: d.Scripts}
 }
 
 func (k *kiosk) prove(ctx context.Context, card *cardauth.Session, path, pin string) error {
@@ -344,7 +407,7 @@ func (k *kiosk) pay(ctx context.Context, card *cardauth.Session, session, pin st
 	err = k.call(ctx, http.MethodPost, "/v1/payments", p, &st)
 	took := time.Since(began)
 	var refused *problemError
-	if errors.As(err, &refused) {
+	if errors.As(err, &refused) && refused.code != termapi.ErrUnavailable {
 		k.refuse(refused.code)
 		return nil
 	}
@@ -359,12 +422,28 @@ func (k *kiosk) pay(ctx context.Context, card *cardauth.Session, session, pin st
 		return nil
 	}
 	word := card.Complete(hostAnswer(true, st.IssuerData))
-	k.paid(&st, took)
 	outcome := termapi.CardOutcome{Outcome: outcomes[word.Outcome], DE55: word.DE55}
-	if err := k.call(ctx, http.MethodPost, "/v1/payments/"+p.ID+"/card-outcome", outcome, nil); err != nil {
+	if word.Outcome == cardauth.OutcomeTC {
+		k.paid(&st, began, took)
+	} else { // the bank's rule says what becomes of it
+		k.refuse("card said " + outcome.Outcome)
+	}
+	if err := k.report(ctx, p.ID, outcome); err != nil {
 		return fmt.Errorf("load: card outcome: %w", err)
 	}
 	return nil
+}
+
+// report tells the hub the card's last word, again after a node that was killed
+// in the middle: repeating it changes nothing.
+func (k *kiosk) report(ctx context.Context, id string, o termapi.CardOutcome) error {
+	for {
+		err := k.call(ctx, http.MethodPost, "/v1/payments/"+id+"/card-outcome", o, nil)
+		if err == nil || !k.cfg.Killed || time.Now().After(k.over()) {
+			return err
+		}
+		time.Sleep(askEvery)
+	}
 }
 
 var outcomes = map[cardauth.Outcome]string{
@@ -376,8 +455,7 @@ var outcomes = map[cardauth.Outcome]string{
 // closed, and was not paid.
 func (k *kiosk) follow(ctx context.Context, id string) (termapi.PaymentState, error) {
 	var st termapi.PaymentState
-	over := k.zero.Add(k.cfg.Duration + k.cfg.Grace)
-	for time.Now().Before(over) {
+	for time.Now().Before(k.over()) {
 		err := k.call(ctx, http.MethodGet, "/v1/payments/"+id, nil, &st)
 		var refused *problemError
 		if errors.As(err, &refused) && refused.code == termapi.ErrNotFound {
@@ -400,12 +478,17 @@ func (k *kiosk) follow(ctx context.Context, id string) (termapi.PaymentState, er
 func (f *fleet) refuse(code string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.out.Errors++
+	if !f.cfg.Killed {
+		f.out.Errors++
+	}
 	f.out.Refused[code]++
 }
 
 // paid files a payment that the hub said is paid.
-func (f *fleet) paid(st *termapi.PaymentState, took time.Duration) {
+func (f *fleet) paid(st *termapi.PaymentState, began time.Time, took time.Duration) {
+	if f.cfg.OnAck != nil {
+		f.acknowledge(st, began)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.last = time.Since(f.zero)
@@ -426,4 +509,15 @@ func (f *fleet) paid(st *termapi.PaymentState, took time.Duration) {
 	f.seen[st.Receipt.No] = true
 	f.out.Payments++
 	f.latency.add(took)
+}
+
+// acknowledge tells OnAck what the kiosk was told. What cannot be read of it is
+// zero, and will not be found in the ledger.
+func (f *fleet) acknowledge(st *termapi.PaymentState, began time.Time) {
+	a := Ack{Amount: si.Fen(st.Total), Linked: began}
+	a.Payment, _ = si.ParsePaymentID(st.ID)
+	if st.Receipt != nil {
+		a.Receipt, _ = parseReceipt([]byte(st.Receipt.No))
+	}
+	f.cfg.OnAck(a)
 }

@@ -158,7 +158,7 @@ func terminals(t *testing.T, s *httptest.Server, kiosks, cards int) TerminalConf
 	var mu sync.Mutex
 	n := 0
 	cfg := TerminalConfig{
-		URL: s.URL, Duration: 20 * time.Second, Grace: time.Second,
+		URLs: []string{s.URL}, Duration: 20 * time.Second, Grace: time.Second,
 		NextCard: func() (chipcard.Data, string, bool) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -242,7 +242,8 @@ func TestTerminalBounds(t *testing.T) {
 		"no PIN blocks":  func(c *TerminalConfig) { c.Kiosks[0].PINBlock = nil },
 		"one twice":      func(c *TerminalConfig) { c.Kiosks = append(c.Kiosks, c.Kiosks[0]) },
 		"no time":        func(c *TerminalConfig) { c.Duration = 0 }, "no cards": func(c *TerminalConfig) { c.NextCard = nil },
-		"no hub": func(c *TerminalConfig) { c.URL = "https://127.0.0.1:1" },
+		"no hub":     func(c *TerminalConfig) { c.URLs = []string{"https://127.0.0.1:1"} },
+		"no address": func(c *TerminalConfig) { c.URLs = nil },
 	} {
 		cfg := terminals(t, s, 1, 1)
 		change(&cfg)

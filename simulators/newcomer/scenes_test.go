@@ -167,10 +167,12 @@ var scenes = []scene{
 	}},
 	{"load", []step{
 		{typed: newLoad + "--links 64 --inflight 8 --seconds 10 --persons 200000", as: newLoad + "--links 4 --inflight 8 --seconds 1 --persons 2000 --rate 1000", check: figures},
-		{typed: newLoad + "--links 32 --seconds 60 --persons 50000 --kill 50", as: newLoad + "--links 4 --seconds 2 --persons 2000 --rate 1000 --kill 1", check: figures},
+		{typed: newLoad + "--links 32 --rate 400 --seconds 60 --persons 100000 --kill 50", as: newLoad + "--links 4 --seconds 2 --persons 2000 --rate 1000 --kill 1", check: figures},
 		{typed: newLoad + "--seconds 15 --persons 300000 --null-ledger", as: newLoad + "--seconds 3 --persons 2000 --rate 1000 --null-ledger", check: figures},
 		{typed: "bin/simulate load --nodes 3 --kill 20 --persons 50000 --seconds 70 --links 8 --inflight 4 --rate 2000",
 			as: "bin/simulate load --nodes 3 --kill 1 --persons 2000 --seconds 4 --links 4 --inflight 4 --rate 200", check: figures},
+		{typed: "bin/simulate load --path terminal --nodes 3 --kill 20 --links 16 --seconds 60 --persons 50000",
+			as: "bin/simulate load --path terminal --nodes 3 --kill 1 --pause 1 --links 4 --seconds 4 --persons 2000", check: figures},
 		{typed: "bin/simulate load --path ledger --inflight 512 --seconds 30 --persons 903000 --dues 5000000",
 			as: "bin/simulate load --path ledger --inflight 64 --seconds 1 --persons 2000 --dues 4000", check: figures},
 		{typed: "bin/simulate load --path ledger --rate 50000 --seconds 600 --tail 1000000",

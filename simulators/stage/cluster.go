@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/shebao-pay/shebao/settlement/operator"
@@ -22,6 +23,7 @@ type hubNode struct {
 	ports Ports
 	log   int // port for the other nodes
 	proc  *process
+	still atomic.Bool // it has been paused
 	op    *operator.Client
 }
 
@@ -162,7 +164,7 @@ func (s *Stage) Leader(ctx context.Context) (*hubNode, error) {
 func (s *Stage) pointToLeader(ctx context.Context) (*hubNode, error) {
 	for _, n := range s.nodes {
 		var st operator.Status
-		if n.proc == nil || n.op.Ask(ctx, "/v1/status", nil, &st) != nil || !st.Leader {
+		if n.proc == nil || n.still.Load() || n.op.Ask(ctx, "/v1/status", nil, &st) != nil || !st.Leader {
 			continue
 		}
 		link := s.path("operator.sock")
@@ -192,17 +194,23 @@ func (s *Stage) counterAddrs(bank, one string) []string {
 	return out
 }
 
-// terminalURL is where terminals reach the node that leads.
-func (s *Stage) terminalURL(ctx context.Context) (string, error) {
-	port := s.cfg.Ports.Terminals
-	if s.several() {
-		n, err := s.Leader(ctx)
-		if err != nil {
-			return "", err
-		}
-		port = n.ports.Terminals
+// terminalURLs are where terminals reach the nodes, the one that leads first.
+func (s *Stage) terminalURLs(ctx context.Context) ([]string, error) {
+	url := func(port int) string { return "https://" + addr(port) }
+	if !s.several() {
+		return []string{url(s.cfg.Ports.Terminals)}, nil
 	}
-	return "https://" + addr(port), nil
+	lead, err := s.Leader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := []string{url(lead.ports.Terminals)}
+	for _, n := range s.nodes {
+		if n != lead {
+			out = append(out, url(n.ports.Terminals))
+		}
+	}
+	return out, nil
 }
 
 // LedgerDirs are the data directories of all nodes, to be looked at when they
@@ -275,50 +283,84 @@ func (f *failovers) hear(a load.Ack) {
 	f.since = time.Time{}
 }
 
-// killLeaders kills the node that leads l.Kill times over the run, waits for the
-// next acknowledged payment, and starts the node again.
-func (s *Stage) killLeaders(ctx context.Context, l Load, f *failovers) (took []time.Duration) {
+// longestPause is how long a leader stands still at most: several times what the
+// others wait for it.
+const longestPause = 4 * time.Second
+
+// strikeLeaders kills the node that leads l.Kill times over the run, or lets it
+// stand still l.Pause times, in random order, and waits for the next acknowledged
+// payment and until the nodes are level again. It answers how long each took. A
+// pause is over before a payment is waited for: who asked the node that stands
+// still waits with it.
+func (s *Stage) strikeLeaders(ctx context.Context, l Load, f *failovers) (kills, pauses []time.Duration, err error) {
 	end := time.Now().Add(time.Duration(l.Seconds) * time.Second)
-	for len(took) < l.Kill {
-		share := max(pollTime, time.Until(end)/time.Duration(l.Kill-len(took)+1)) // one more: catching up takes time too
-		t := time.NewTimer(rand.N(share))
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return took
-		case <-t.C:
-		}
+	for len(kills) < l.Kill || len(pauses) < l.Pause {
+		left := l.Kill - len(kills) + l.Pause - len(pauses)
+		rest(ctx, rand.N(max(pollTime, time.Until(end)/time.Duration(left+1)))) // one more: catching up takes time too
 		lead, err := s.Leader(ctx)
-		if err != nil {
-			l.Tell(err.Error())
-			return took
+		if err != nil || ctx.Err() != nil {
+			return kills, pauses, errors.Join(err, ctx.Err())
 		}
-		s.mournNode(lead)
-		f.mu.Lock()
-		lead.proc.kill()
-		f.since = time.Now()
-		f.mu.Unlock()
-		d, ok := s.nextAck(ctx, f)
+		kill := rand.N(left) < l.Kill-len(kills)
+		if err := s.strike(lead, kill, f); err != nil {
+			return kills, pauses, err
+		}
+		if !kill {
+			rest(ctx, rand.N(longestPause))
+			lead.still.Store(false)
+			if err := lead.proc.resume(); err != nil {
+				return kills, pauses, err
+			}
+		}
+		took, ok := s.nextAck(ctx, f)
 		if !ok {
-			return took
+			return kills, pauses, ctx.Err()
 		}
-		took = append(took, d)
-		if err := s.startNode(lead); err != nil {
-			l.Tell(err.Error())
-			return took
+		if kill {
+			err = s.startNode(lead)
 		}
-		for {
-			next, err := s.Leader(ctx)
-			if err == nil && s.level(ctx, next, nearby) {
-				break
-			}
-			if ctx.Err() != nil {
-				return took
-			}
-			time.Sleep(pollTime)
+		if err != nil {
+			return kills, pauses, err
+		}
+		if kill {
+			kills = append(kills, took)
+		} else {
+			pauses = append(pauses, took)
+		}
+		if err := s.leveled(ctx); err != nil {
+			return kills, pauses, err
 		}
 	}
-	return took
+	return kills, pauses, nil
+}
+
+// strike kills a node or lets it stand still, and begins to wait for an answer.
+func (s *Stage) strike(n *hubNode, kill bool, f *failovers) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.since = time.Now()
+	if !kill {
+		n.still.Store(true)
+		return n.proc.pause()
+	}
+	s.mournNode(n)
+	f.since = time.Now()
+	n.proc.kill()
+	return nil
+}
+
+// leveled waits until every node is close behind the one that leads.
+func (s *Stage) leveled(ctx context.Context) error {
+	for {
+		next, err := s.Leader(ctx)
+		if err == nil && s.level(ctx, next, nearby) {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		rest(ctx, pollTime)
+	}
 }
 
 // nextAck waits for the next acknowledged payment; meanwhile the operator's socket
@@ -338,16 +380,25 @@ func (s *Stage) nextAck(ctx context.Context, f *failovers) (time.Duration, bool)
 	}
 }
 
-// note adds the failovers to a result.
-func (r *LoadResult) note(took []time.Duration) {
-	kills := len(took)
+// note adds the strikes to a result.
+func (t *trouble) note(r *LoadResult) {
+	kills, pauses := len(t.kills), len(t.pauses)
 	r.Kills = &kills
-	if kills == 0 {
+	if !t.several {
 		return
 	}
+	r.Pauses = &pauses
+	r.FailoverP50, r.FailoverMax = middleAndWorst(t.kills)
+	r.PauseP50, r.PauseMax = middleAndWorst(t.pauses)
+}
+
+func middleAndWorst(took []time.Duration) (middle, worst *float64) {
+	if len(took) == 0 {
+		return nil, nil
+	}
 	slices.Sort(took)
-	half, worst := took[kills/2].Seconds()*1000, took[kills-1].Seconds()*1000
-	r.FailoverP50, r.FailoverMax = &half, &worst
+	half, last := took[len(took)/2].Seconds()*1000, took[len(took)-1].Seconds()*1000
+	return &half, &last
 }
 
 // mournNode adds what a node has spent before it is killed.

@@ -3,6 +3,7 @@ package stage
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -30,9 +31,10 @@ type Load struct {
 	// period is assessed and noticed while the run goes on. 0 refills only when
 	// none is left.
 	Dues int
-	// Kill ends settled with -9 that many times at random moments.
-	Kill int
-	Tell func(string)
+	// Kill ends settled with -9 that many times at random moments; of several
+	// nodes the one that leads. Pause lets the one that leads stand still.
+	Kill, Pause int
+	Tell        func(string)
 }
 
 // LoadResult is what a run came to.
@@ -47,14 +49,23 @@ type LoadResult struct {
 	LogBytes  float64 `json:"log_bytes_per_payment"`
 	Verify    string  `json:"verify"`
 	Kills     *int    `json:"kills,omitempty"`
+	Pauses    *int    `json:"pauses,omitempty"`
 	// FailoverP50 and FailoverMax are from the kill of a leader to the next
-	// acknowledged payment.
+	// acknowledged payment, PauseP50 and PauseMax from the begin of a pause.
 	FailoverP50 *float64 `json:"failover_ms_p50,omitempty"`
 	FailoverMax *float64 `json:"failover_ms_max,omitempty"`
+	PauseP50    *float64 `json:"pause_ms_p50,omitempty"`
+	PauseMax    *float64 `json:"pause_ms_max,omitempty"`
 	Lost        *int     `json:"lost,omitempty"`
 	Doubled     *int     `json:"doubled,omitempty"`
 	Refills     int      `json:"refills"`
 	AskedAgain  uint64   `json:"asked_again"`
+	// BegunAgain are visits that a kill cut off.
+	BegunAgain uint64 `json:"begun_again,omitempty"`
+	// BankFen is what the bank says it has debited and not given back, LedgerFen
+	// what the ledger says; of the terminal path under kills.
+	BankFen   *int64 `json:"bank_fen,omitempty"`
+	LedgerFen *int64 `json:"ledger_fen,omitempty"`
 
 	Refused map[string]uint64 `json:"refused,omitempty"`
 	Faults  []string          `json:"faults,omitempty"`
@@ -212,7 +223,7 @@ func (s *Stage) Load(ctx context.Context, l Load) (LoadResult, []load.Ack, error
 	if err != nil {
 		return LoadResult{}, nil, err
 	}
-	if s.several() && l.Kill > 0 {
+	if s.several() && l.strikes() > 0 {
 		// Notices are made by the node that leads: enough must lie ready for the
 		// time without one.
 		l.Dues = max(l.Dues, s.cfg.Persons/2)
@@ -224,37 +235,13 @@ func (s *Stage) Load(ctx context.Context, l Load) (LoadResult, []load.Ack, error
 		}
 		l.Tell(fmt.Sprintf("%d notices lie ready", len(sup.ready)))
 	}
-	var mu sync.Mutex
-	var acks []load.Ack
-	killing, stopKilling := context.WithCancel(ctx)
-	defer stopKilling()
-	killed := make(chan int, 1)
-	over := &failovers{heard: make(chan time.Duration, 1)}
-	var took []time.Duration
-	go func() {
-		if s.several() {
-			took = s.killLeaders(killing, l, over)
-			killed <- len(took)
-			return
-		}
-		killed <- s.killAtRandom(killing, l)
-	}()
+	t := s.trouble(ctx, l)
 	cpu, logs := s.spent()
-	rep, err := load.Run(ctx, load.Config{
+	rep, err := load.Run(t.ctx, load.Config{
 		Addrs: s.counterAddrs(l.Bank, at), Profile: p, Keys: s.keys.bank(p), Links: l.Links, InFlight: l.InFlight, Rate: l.Rate,
-		Duration: time.Duration(l.Seconds) * time.Second, Next: sup.Next, NoReceipts: sup.null, Grace: startTime,
-		OnAck: func(a load.Ack) {
-			if l.Kill == 0 {
-				return // the report counts; keeping millions would only cost
-			}
-			over.hear(a)
-			mu.Lock()
-			acks = append(acks, a)
-			mu.Unlock()
-		},
+		Duration: t.duration, Next: sup.Next, NoReceipts: sup.null, Grace: startTime, OnBegin: t.begin, OnAck: t.hear,
 	})
-	stopKilling()
-	kills := <-killed
+	err = errors.Join(err, t.end())
 	sup.rest()
 	cpuEnd, logsEnd := s.spent()
 	cpu, logs = cpuEnd-cpu, logsEnd-logs
@@ -273,44 +260,120 @@ func (s *Stage) Load(ctx context.Context, l Load) (LoadResult, []load.Ack, error
 		out.CPUMicros, out.LogBytes = float64(cpu.Microseconds())/n, float64(logs)/n
 	}
 	s.StopHub()
-	if l.Kill > 0 {
-		out.Kills = &kills
+	if l.strikes() > 0 {
+		t.note(&out)
 	}
-	if s.several() && l.Kill > 0 {
-		out.note(took)
+	return out, t.acks, nil
+}
+
+// strikes is how often the hub is troubled in a run.
+func (l *Load) strikes() int { return l.Kill + l.Pause }
+
+// trouble strikes the hub while a load goes on, and keeps what was acknowledged.
+// A load under trouble lasts until all strikes have been made, at most
+// longerRuns times the time that was asked for.
+type trouble struct {
+	ctx      context.Context // of the load
+	duration time.Duration
+
+	began chan struct{}      // closed by begin
+	stop  context.CancelFunc // no more strikes
+	done  chan error
+	over  *failovers
+
+	mu            sync.Mutex
+	acks          []load.Ack
+	kills, pauses []time.Duration
+	on, several   bool
+}
+
+const longerRuns = 4
+
+// trouble waits for begin.
+func (s *Stage) trouble(ctx context.Context, l Load) *trouble {
+	t := &trouble{duration: time.Duration(l.Seconds) * time.Second, began: make(chan struct{}), done: make(chan error, 1), on: l.strikes() > 0,
+		several: s.several(), over: &failovers{heard: make(chan time.Duration, 1)}}
+	shortest := t.duration
+	if t.on {
+		t.duration *= longerRuns
 	}
-	return out, acks, nil
+	load, enough := context.WithCancel(ctx)
+	striking, stop := context.WithCancel(ctx)
+	t.ctx, t.stop = load, stop
+	go func() {
+		defer enough()
+		select {
+		case <-t.began:
+		case <-striking.Done():
+			t.done <- striking.Err()
+			return
+		}
+		end := time.Now().Add(shortest)
+		var err error
+		if s.several() {
+			t.kills, t.pauses, err = s.strikeLeaders(striking, l, t.over)
+		} else {
+			t.kills, err = s.killAtRandom(striking, l)
+		}
+		if err == nil {
+			rest(striking, time.Until(end))
+		}
+		t.done <- err
+	}()
+	return t
+}
+
+// begin is told that the load has begun: who is only connecting must not be cut
+// off.
+func (t *trouble) begin() { close(t.began) }
+
+// hear is told each acknowledged payment.
+func (t *trouble) hear(a load.Ack) {
+	if !t.on {
+		return // the report counts; keeping millions would only cost
+	}
+	t.over.hear(a)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.acks = append(t.acks, a)
+}
+
+// end waits for the strike that is under way. That the run was over before all
+// strikes were made is no error: their number is in the result.
+func (t *trouble) end() error {
+	t.stop()
+	if err := <-t.done; !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
 }
 
 // LedgerDir is the ledger's data directory, to be looked at when settled is stopped.
 func (s *Stage) LedgerDir() string { return s.path("ledger") }
 
-// killAtRandom kills settled l.Kill times over the run and starts it again.
-func (s *Stage) killAtRandom(ctx context.Context, l Load) int {
-	done := 0
+// killAtRandom kills settled l.Kill times over the run and starts it again. It
+// answers how long each start took.
+func (s *Stage) killAtRandom(ctx context.Context, l Load) (took []time.Duration, err error) {
 	end := time.Now().Add(time.Duration(l.Seconds) * time.Second)
-	for done < l.Kill {
+	for len(took) < l.Kill {
 		// A share of what is left for each; half of it is for the start.
-		share := max(pollTime, time.Until(end)/time.Duration(l.Kill-done))
-		t := time.NewTimer(rand.N(share))
-		if done > 0 {
-			t.Reset(rand.N(share / 2))
+		share := max(pollTime, time.Until(end)/time.Duration(l.Kill-len(took)))
+		if len(took) > 0 {
+			share /= 2
 		}
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return done
-		case <-t.C:
+		rest(ctx, rand.N(share))
+		if ctx.Err() != nil {
+			return took, ctx.Err()
 		}
 		s.mourn()
 		s.KillHub()
-		done++
+		began := time.Now()
 		if err := s.StartHub(context.Background()); err != nil {
-			l.Tell("settled did not start again: " + err.Error())
-			return done
+			return took, fmt.Errorf("settled did not start again: %w", err)
 		}
+		took = append(took, time.Since(began))
 	}
-	return done
+	return took, nil
 }
 
 // spent is the processor time and the log bytes of settled and its HSM process

@@ -4,9 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/shebao-pay/shebao/si"
 	"github.com/shebao-pay/shebao/simulators/bankhost"
@@ -79,28 +79,29 @@ func (s *Stage) kiosks() ([]load.Kiosk, error) {
 // LoadTerminals drives the terminal path with every terminal of the stage at
 // once and stops settled: the residents of l.Bank come one after the other and
 // pay what they owe, until the time is over or all have come. Of l only Bank,
-// Seconds and Tell are looked at.
-func (s *Stage) LoadTerminals(ctx context.Context, l Load) (LoadResult, error) {
+// Seconds, Kill, Pause and Tell are looked at. It answers the payments that
+// terminals were told are paid, if settled is troubled.
+func (s *Stage) LoadTerminals(ctx context.Context, l Load) (LoadResult, []load.Ack, error) {
 	if _, err := s.Bank(l.Bank); err != nil {
-		return LoadResult{}, err
+		return LoadResult{}, nil, err
 	}
 	kiosks, err := s.kiosks()
 	if err != nil {
-		return LoadResult{}, err
+		return LoadResult{}, nil, err
 	}
 	l.Tell(fmt.Sprintf("%d terminals are in service", len(kiosks)))
-	url, err := s.terminalURL(ctx)
+	urls, err := s.terminalURLs(ctx)
 	if err != nil {
-		return LoadResult{}, err
+		return LoadResult{}, nil, err
 	}
 	w := &wallet{s: s, bank: l.Bank}
+	t := s.trouble(ctx, l)
 	cpu, logs := s.spent()
-	rep, err := load.Terminals(ctx, load.TerminalConfig{
-		URL: url, Kiosks: kiosks, Duration: time.Duration(l.Seconds) * time.Second,
-		Grace: startTime, NextCard: w.Next,
+	rep, err := load.Terminals(t.ctx, load.TerminalConfig{
+		URLs: urls, Kiosks: kiosks, Duration: t.duration, Grace: startTime, NextCard: w.Next, Killed: t.on, OnBegin: t.begin, OnAck: t.hear,
 	})
-	if err != nil {
-		return LoadResult{}, err
+	if err = errors.Join(err, t.end()); err != nil {
+		return LoadResult{}, nil, err
 	}
 	cpuEnd, logsEnd := s.spent()
 	if w.err != nil {
@@ -112,11 +113,32 @@ func (s *Stage) LoadTerminals(ctx context.Context, l Load) (LoadResult, error) {
 	}
 	out := LoadResult{
 		Payments: rep.Payments, PerSecond: rep.PerSecond, P50: rep.P50, P99: rep.P99, P999: rep.P999, Errors: rep.Errors,
-		AskedAgain: rep.AskedAgain, Refused: rep.Refused, Faults: rep.Faults,
+		AskedAgain: rep.AskedAgain, BegunAgain: rep.BegunAgain, Refused: rep.Refused, Faults: rep.Faults,
 	}
 	if n := float64(rep.Payments); n > 0 {
 		out.CPUMicros, out.LogBytes = float64((cpuEnd-cpu).Microseconds())/n, float64(logsEnd-logs)/n
 	}
+	if l.strikes() > 0 {
+		t.note(&out)
+		err = s.settleUp(ctx, l.Bank, &out)
+	}
 	s.StopHub()
-	return out, nil
+	return out, t.acks, err
+}
+
+// settleUp waits until no payment is without an ending, and notes what the bank
+// has taken.
+func (s *Stage) settleUp(ctx context.Context, bank string, out *LoadResult) error {
+	if s.several() {
+		if _, err := s.Leader(ctx); err != nil {
+			return err
+		}
+	}
+	var r SoakResult
+	if err := s.allFinal(ctx, startTime, &r); err != nil {
+		return err
+	}
+	fen := int64(s.Banks[bank].Total())
+	out.BankFen = &fen
+	return nil
 }

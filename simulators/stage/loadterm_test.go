@@ -2,7 +2,12 @@ package stage
 
 import (
 	"testing"
+	"time"
 
+	"github.com/shebao-pay/shebao/ledger"
+	"github.com/shebao-pay/shebao/ledger/core"
+	"github.com/shebao-pay/shebao/si"
+	"github.com/shebao-pay/shebao/si/ledgerapi"
 	"github.com/shebao-pay/shebao/simulators/bankhost"
 )
 
@@ -11,7 +16,7 @@ import (
 func TestLoadTerminals(t *testing.T) {
 	const kiosks = 3
 	s := begin(t, func(c *Config) { c.HubOnly, c.Terminals = true, kiosks })
-	r, err := s.LoadTerminals(t.Context(), Load{Bank: "ccb", Seconds: 1, Tell: func(line string) { t.Log(line) }})
+	r, _, err := s.LoadTerminals(t.Context(), Load{Bank: "ccb", Seconds: 1, Tell: func(line string) { t.Log(line) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +32,7 @@ func TestLoadTerminals(t *testing.T) {
 	if debits != r.Payments {
 		t.Errorf("the bank booked %d debits, the kiosks counted %d payments", debits, r.Payments)
 	}
-	if _, err := s.LoadTerminals(t.Context(), Load{Bank: "abc"}); err == nil {
+	if _, _, err := s.LoadTerminals(t.Context(), Load{Bank: "abc"}); err == nil {
 		t.Error("a bank that is not there: accepted")
 	}
 }
@@ -46,5 +51,46 @@ func TestTerminalBounds(t *testing.T) {
 	}
 	if err := k.seal(t.TempDir()); err != nil {
 		t.Errorf("keys of %d terminals: %v", MaxTerminals, err)
+	}
+}
+
+// TestStruckLeaders has terminals pay at three nodes while the one that leads is
+// killed once and stands still once: what a terminal was told is paid is posted
+// on every node, and the bank has taken what the ledgers say.
+func TestStruckLeaders(t *testing.T) {
+	s := begin(t, func(c *Config) { c.HubOnly, c.Terminals, c.Nodes = true, 4, 3 })
+	r, acks, err := s.LoadTerminals(t.Context(), Load{Bank: "ccb", Seconds: 6, Kill: 1, Pause: 1, Tell: func(line string) { t.Log(line) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Errors != 0 || *r.Kills != 1 || *r.Pauses != 1 || len(acks) == 0 || uint64(len(acks)) != r.Payments || r.FailoverMax == nil {
+		t.Fatalf("result %+v with %d acknowledged payments", r, len(acks))
+	}
+	bank, err := s.Bank("ccb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, dir := range s.LedgerDirs() {
+		rep, err := ledger.VerifyAnd(dir, nil, func(m *core.Machine) {
+			for _, a := range acks {
+				p, ok := m.Payment(a.Payment)
+				if !ok || p.State != ledgerapi.PayPosted || p.Receipt != a.Receipt || p.Total != a.Amount {
+					t.Errorf("%s: payment %s is %s with %d fen and receipt %s, was acknowledged with %d and %s",
+						NodeName(i+1), a.Payment, p.State, p.Total, p.Receipt, a.Amount, a.Receipt)
+				}
+			}
+			var fen int64
+			today := si.DateOf(time.Now())
+			for d := today - 2; d <= today+2; d++ {
+				sum := m.Totals(bank.Number, d)
+				fen += int64(sum.Payments.Amount - sum.Reversals.Amount)
+			}
+			if fen != *r.BankFen {
+				t.Errorf("%s: the bank has taken %d fen and the ledger says %d", NodeName(i+1), *r.BankFen, fen)
+			}
+		})
+		if err != nil || !rep.OK() {
+			t.Errorf("%s: %v, %v", NodeName(i+1), err, rep.Problems)
+		}
 	}
 }

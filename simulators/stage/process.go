@@ -77,6 +77,10 @@ func (p *process) kill() {
 	<-p.done
 }
 
+// pause lets the program stand still until resume, as a machine that stalls does.
+func (p *process) pause() error  { return p.cmd.Process.Signal(syscall.SIGSTOP) }
+func (p *process) resume() error { return p.cmd.Process.Signal(syscall.SIGCONT) }
+
 // ready waits until check passes. A program that ends first is an error that
 // carries the last lines it wrote.
 func (p *process) ready(ctx context.Context, check func(context.Context) error) error {

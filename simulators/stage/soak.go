@@ -244,7 +244,7 @@ func (s *Stage) soakTerminals(ctx context.Context, k Soak) (load.Report, error) 
 		wallets[i] = &wallet{s: s, bank: code}
 	}
 	r, err := load.Terminals(ctx, load.TerminalConfig{
-		URL: "https://" + addr(s.cfg.Ports.Terminals), Kiosks: kiosks, Duration: k.Duration, Grace: k.Final,
+		URLs: []string{"https://" + addr(s.cfg.Ports.Terminals)}, Kiosks: kiosks, Duration: k.Duration, Grace: k.Final,
 		NextCard: func() (chipcard.Data, string, bool) {
 			select {
 			case <-tick.C:
