@@ -62,6 +62,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.AddCommand(demoCommand(), playCommand(), loadCommand(), faultsCommand(), residentsCommand(), worldCommand(),
-		bankhostCommand(), counterCommand(), kioskCommand(), benchCommand(), tailCmd())
+		bankhostCommand(), counterCommand(), kioskCommand(), benchCommand(), dayCommand(), tailCmd(), matchCommand())
 	return root.ExecuteContext(ctx)
 }

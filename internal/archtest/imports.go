@@ -71,6 +71,7 @@ var siblings = map[string][]string{
 	"settlement/msgtest":           {"settlement/bankmsg", "settlement/profile"},
 	"settlement/acceptor":          {"settlement/bankmsg", "settlement/profile"},
 	"settlement/notice":            {"settlement/paper"},
+	"settlement/recon":             {"settlement/bankfile"},
 	"settlement/termsrv":           {"settlement/engine"},
 	"settlement/operator":          {"settlement/operator/sheet"},
 

@@ -82,11 +82,20 @@ func (r *LedgerRow) sum() (k sumKey) {
 func compareSerial(a, b Serial) int { return bytes.Compare(a[:], b[:]) }
 
 func compareTrace(a, b Trace) int {
-	return cmp.Or(cmp.Compare(a.STAN, b.STAN), bytes.Compare(a.RRN[:], b.RRN[:]), bytes.Compare(a.DE41[:], b.DE41[:]))
+	if a.STAN != b.STAN {
+		return cmp.Compare(a.STAN, b.STAN)
+	}
+	if c := bytes.Compare(a.RRN[:], b.RRN[:]); c != 0 {
+		return c
+	}
+	return bytes.Compare(a.DE41[:], b.DE41[:])
 }
 
 func compareSum(a, b sumKey) int {
-	return cmp.Or(compareTrace(a.trace, b.trace), cmp.Compare(a.amount, b.amount))
+	if c := compareTrace(a.trace, b.trace); c != 0 {
+		return c
+	}
+	return cmp.Compare(a.amount, b.amount)
 }
 
 func comparePayment(a, b si.PaymentID) int { return bytes.Compare(a[:], b[:]) }
@@ -104,16 +113,21 @@ type keyed[K comparable] struct {
 	row int32
 }
 
-// index sorts the rows that have a key.
-func index[K comparable](n int, key func(i int32) (K, bool), compare func(a, b K) int) []keyed[K] {
+// index sorts the rows of n that have a key; about so many of them do.
+func index[K comparable](n, about int, key func(i int32) (K, bool), compare func(a, b K) int) []keyed[K] {
 	var zero K
-	out := make([]keyed[K], 0, n)
+	out := make([]keyed[K], 0, about)
 	for i := range int32(n) { // #nosec G115 -- at most MaxRows
 		if k, ok := key(i); ok && k != zero {
 			out = append(out, keyed[K]{k, i})
 		}
 	}
-	slices.SortFunc(out, func(a, b keyed[K]) int { return cmp.Or(compare(a.key, b.key), cmp.Compare(a.row, b.row)) })
+	slices.SortFunc(out, func(a, b keyed[K]) int {
+		if c := compare(a.key, b.key); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.row, b.row)
+	})
 	return out
 }
 
@@ -163,7 +177,7 @@ func (m *matcher) serialOf(g *group) Serial {
 // it back, found by the debit's serial, else by trace and sum.
 func (m *matcher) gather() {
 	rows := m.in.Bank
-	debits := index(len(rows), func(i int32) (Serial, bool) {
+	debits := index(len(rows), len(rows), func(i int32) (Serial, bool) {
 		return rows[i].Serial, rows[i].Kind == Paid || rows[i].Kind == BatchPaid
 	}, compareSerial)
 	for len(debits) > 0 {
@@ -191,7 +205,7 @@ func (m *matcher) gather() {
 	}
 	delete(serials, Serial{})
 	delete(traces, Trace{})
-	odd := index(len(rows), func(i int32) (Serial, bool) { return rows[i].Serial, left[i] }, compareSerial)
+	odd := index(len(rows), 0, func(i int32) (Serial, bool) { return rows[i].Serial, left[i] }, compareSerial)
 	for len(odd) > 0 {
 		var same []keyed[Serial]
 		same, odd = run(odd)
@@ -225,13 +239,20 @@ func (m *matcher) add(g int32, lines []keyed[Serial], but int32) {
 // for a debit, or more than one debit, is a duplicate.
 func giveBack[K comparable](m *matcher, left []bool, debit func(*group) K, original func(*BankRow) K, compare func(a, b K) int) {
 	rows := m.in.Bank
-	debits := index(len(m.groups), func(g int32) (K, bool) { return debit(&m.groups[g]), m.groups[g].back == none }, compare)
-	backs := index(len(rows), func(i int32) (K, bool) {
+	backs := index(len(rows), 0, func(i int32) (K, bool) {
 		if !left[i] {
 			var zero K
 			return zero, false
 		}
 		return original(&rows[i]), true
+	}, compare)
+	named := make(map[K]bool, len(backs)) // few: most debits need not be sorted
+	for _, k := range backs {
+		named[k.key] = true
+	}
+	debits := index(len(m.groups), len(backs), func(g int32) (K, bool) {
+		k := debit(&m.groups[g])
+		return k, m.groups[g].back == none && named[k]
 	}, compare)
 	merge(debits, backs, compare, func(l, r []keyed[K]) {
 		slices.SortFunc(l, func(a, b keyed[K]) int { return compareLines(m.row(&m.groups[a.row]), m.row(&m.groups[b.row])) })
@@ -250,14 +271,14 @@ func giveBack[K comparable](m *matcher, left []bool, debit func(*group) K, origi
 // join gives rows of the ledger the groups with their key. A key that several
 // rows of one side have makes all of them duplicates.
 func join[K comparable](m *matcher, of func(*group) K, ledger func(*LedgerRow) K, compare func(a, b K) int) {
-	groups := index(len(m.groups), func(g int32) (K, bool) {
+	groups := index(len(m.groups), m.free(), func(g int32) (K, bool) {
 		if m.groups[g].taken {
 			var zero K
 			return zero, false
 		}
 		return of(&m.groups[g]), true
 	}, compare)
-	rows := index(len(m.in.Ledger), func(i int32) (K, bool) { return ledger(&m.in.Ledger[i]), m.bank[i] == none && !m.twin[i] }, compare)
+	rows := index(len(m.in.Ledger), 0, func(i int32) (K, bool) { return ledger(&m.in.Ledger[i]), m.bank[i] == none && !m.twin[i] }, compare)
 	merge(groups, rows, compare, func(l, r []keyed[K]) {
 		if len(l) > 1 {
 			slices.SortFunc(l, func(a, b keyed[K]) int { return compareLines(m.row(&m.groups[a.row]), m.row(&m.groups[b.row])) })
@@ -288,11 +309,21 @@ func join[K comparable](m *matcher, of func(*group) K, ledger func(*LedgerRow) K
 	})
 }
 
+// free is how many groups no row of the ledger has taken.
+func (m *matcher) free() (n int) {
+	for i := range m.groups {
+		if !m.groups[i].taken {
+			n++
+		}
+	}
+	return n
+}
+
 // verdicts judges every row of every source.
 func (m *matcher) verdicts() error {
 	in := m.in
-	byPayment := index(len(in.Terminals), func(i int32) (si.PaymentID, bool) { return in.Terminals[i].Payment, true }, comparePayment)
-	payments := index(len(in.Ledger), func(i int32) (si.PaymentID, bool) { return in.Ledger[i].Payment, true }, comparePayment)
+	byPayment := index(len(in.Terminals), len(in.Terminals), func(i int32) (si.PaymentID, bool) { return in.Terminals[i].Payment, true }, comparePayment)
+	payments := index(len(in.Ledger), len(in.Ledger), func(i int32) (si.PaymentID, bool) { return in.Ledger[i].Payment, true }, comparePayment)
 	for _, rows := range [][]keyed[si.PaymentID]{byPayment, payments} {
 		for i := 1; i < len(rows); i++ {
 			if rows[i].key == rows[i-1].key {
@@ -308,8 +339,8 @@ func (m *matcher) verdicts() error {
 		m.ofLedger(int32(i)) // #nosec G115 -- at most MaxRows
 	}
 	// What a terminal knows and the ledger does not meets the bank by its trace.
-	alone := index(len(in.Terminals), func(i int32) (Trace, bool) { return in.Terminals[i].Trace, !joined[i] }, compareTrace)
-	groups := index(len(m.groups), func(g int32) (Trace, bool) { return m.row(&m.groups[g]).Trace, !m.groups[g].taken }, compareTrace)
+	alone := index(len(in.Terminals), 0, func(i int32) (Trace, bool) { return in.Terminals[i].Trace, !joined[i] }, compareTrace)
+	groups := index(len(m.groups), m.free(), func(g int32) (Trace, bool) { return m.row(&m.groups[g]).Trace, !m.groups[g].taken }, compareTrace)
 	merge(groups, alone, compareTrace, func(l, r []keyed[Trace]) {
 		if len(l) == 1 && len(r) == 1 {
 			m.groups[l[0].row].taken, joined[r[0].row] = true, true

@@ -65,8 +65,18 @@ func (r *Result) Breaks() []Line {
 	return r.Lines[at:]
 }
 
+// compareResult orders lines. Those that are equal in it are equal as text.
 func compareResult(a, b *Line) int {
-	return cmp.Or(cmp.Compare(a.Verdict, b.Verdict), bytes.Compare(a.Payment[:], b.Payment[:]), compareSerial(a.Serial, b.Serial), compareTrace(a.Trace, b.Trace),
+	if a.Verdict != b.Verdict {
+		return cmp.Compare(a.Verdict, b.Verdict)
+	}
+	if c := bytes.Compare(a.Payment[:], b.Payment[:]); c != 0 {
+		return c
+	}
+	if c := compareSerial(a.Serial, b.Serial); c != 0 {
+		return c
+	}
+	return cmp.Or(compareTrace(a.Trace, b.Trace),
 		cmp.Compare(a.Amount, b.Amount), cmp.Compare(a.Bank, b.Bank), cmp.Compare(a.Ledger, b.Ledger), cmp.Compare(a.Terminal, b.Terminal),
 		slices.CompareFunc(a.Fields, b.Fields, func(x, y Field) int {
 			return cmp.Or(cmp.Compare(x.Name, y.Name), cmp.Compare(x.Bank, y.Bank), cmp.Compare(x.Ledger, y.Ledger), cmp.Compare(x.Terminal, y.Terminal))

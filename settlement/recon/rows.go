@@ -10,6 +10,10 @@ import (
 // MaxRows bounds each source: the most lines that a bank's file may have.
 const MaxRows = 5_000_000
 
+// DefaultDriftMillis is how long before the cut a payment may have been under way
+// to be carried, unless a region says otherwise.
+const DefaultDriftMillis = 30 * 60 * 1000
+
 // Serial is a bank's own number of a booking (host serial), as the file has it,
 // with zero bytes behind it. All zero is none.
 type Serial [20]byte

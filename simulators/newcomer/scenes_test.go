@@ -182,6 +182,7 @@ var scenes = []scene{
 	}},
 	{"proof", []step{
 		{typed: "bin/simulate faults --minutes 1 --rate 100 --json", as: "bin/simulate faults --minutes 0.1 --rate 20 --terminals 6 --least 0 --json", check: says(`"pending":0,.*"lost":0,"doubled":0,"verify":"ok"`)},
+		{typed: "bin/simulate day --lines 100000 --breaks 500", as: "bin/simulate day --lines 3000 --breaks 100", check: says("100 of 100 breaks found with their class, 0 of another, 0 extra")},
 		{typed: "bin/simulate world", as: "bin/simulate world --seeds 1-3 --payments 200", check: says(`"violations":0,`)},
 	}},
 }
