@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"time"
 
 	"github.com/shebao-pay/shebao/settlement/day"
@@ -105,6 +106,7 @@ type bank struct {
 
 	deals   map[dealKey]*deal
 	order   []dealKey
+	book    []booking
 	si      si.Fen          // our account at this bank
 	taken   si.Fen          // from the citizens' accounts
 	date    si.BusinessDate // the last that second saw
@@ -232,15 +234,16 @@ func (b *bank) debit(m message) message {
 		r.resp = [...][2]byte{{'5', '1'}, {'5', '5'}, {'7', '5'}, {'0', '5'}}[b.d.IntN(4)]
 	default:
 		r.resp = [2]byte{'0', '0'}
-		b.move(d, 1)
+		b.take(key, d)
 		b.w.truth.debited(b, key, d)
 		if b.w.chance(b.d, BankDoubles) {
 			b.w.truth.lie(BankDoubles, b, key)
-			b.move(d, 1)
+			b.take(key, d)
 		}
 		if b.w.chance(b.d, BankForgets) {
 			b.w.truth.lie(BankForgets, b, key)
-			b.move(d, -d.debited)
+			b.give(d)
+			b.book = slices.DeleteFunc(b.book, func(x booking) bool { return x.key == key })
 			d.debited, d.lost = 0, true
 		}
 	}
@@ -260,13 +263,18 @@ func (b *bank) open(key dealKey, m *message) *deal {
 	return d
 }
 
-// move brings money from a citizen's account to ours, or back.
-func (b *bank) move(d *deal, times int) {
-	b.si += d.amount * si.Fen(times)
-	b.taken += d.amount * si.Fen(times)
-	if times > 0 {
-		d.debited += times
-	}
+// take brings money from a citizen's account to ours.
+func (b *bank) take(key dealKey, d *deal) {
+	b.si += d.amount
+	b.taken += d.amount
+	d.debited++
+	b.book = append(b.book, booking{key: key, kind: bookDebit, date: b.today(), fen: d.amount})
+}
+
+// give brings back what was taken.
+func (b *bank) give(d *deal) {
+	b.si -= d.amount * si.Fen(d.debited)
+	b.taken -= d.amount * si.Fen(d.debited)
 }
 
 // reverse gives the money back once, and remembers a reversal that came first.
@@ -297,11 +305,12 @@ func (b *bank) reverse(m *message) [2]byte {
 	if d.amount != m.amount {
 		b.w.violate("I5", si.PaymentID{}, "bank %s: a reversal of %d fen for a debit of %d", b.prof.Code, m.amount, d.amount)
 	}
-	had := d.debited
 	d.reversed = true
-	if had > 0 {
-		b.si -= d.amount * si.Fen(had)
-		b.taken -= d.amount * si.Fen(had)
+	if d.debited > 0 {
+		b.give(d)
+		for range d.debited {
+			b.book = append(b.book, booking{key: key, kind: bookReversal, date: d.date, fen: -d.amount})
+		}
 		return [2]byte{'0', '0'}
 	}
 	return b.noOriginal(d)

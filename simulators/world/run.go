@@ -90,6 +90,8 @@ type Options struct {
 	// Without switches an invariant off, to see that it matters.
 	Without string
 	Tell    func(line string)
+	// Export is given the day's records at its end.
+	Export func([]Table) error
 }
 
 // Play plays one seed's day.
@@ -104,8 +106,16 @@ func Play(seed uint64, o Options) (Day, error) {
 	}
 	w.explain, w.tell, w.without = o.Explain, o.Tell, o.Without
 	w.safely(func() { w.live(o.Payments) })
+	if o.Export != nil {
+		tables, err := w.export()
+		if err != nil {
+			w.violate("I4", si.PaymentID{}, "%v", err)
+		} else if err := o.Export(tables); err != nil {
+			return Day{}, fmt.Errorf("seed %d: %w", seed, err)
+		}
+	}
 	return Day{Seed: seed, Plan: plan, Hash: w.hash(), Asked: w.asked, Posted: w.truth.posted, Voided: w.truth.voided,
-		Reversals: w.truth.reversals, Breaks: w.breaks, Steps: w.k.steps, Violations: w.found, Checks: w.checks, Cells: w.cells}, nil
+		Reversals: w.truth.reversals, Breaks: len(w.truth.breaks), Steps: w.k.steps, Violations: w.found, Checks: w.checks, Cells: w.cells}, nil
 }
 
 // safely makes a violation of a panic: a core that panics has broken its first

@@ -23,6 +23,11 @@ const (
 	intentFailed // never sent
 )
 
+// String writes the state's name as in the terminal's journal.
+func (s intentState) String() string {
+	return [...]string{"", "CREATED", "SENT", "UNKNOWN", "UNDOING", "POSTED", "RECEIPTED", "DECLINED", "FAILED"}[s]
+}
+
 func (s intentState) open() bool { return s <= intentUndoing }
 
 // intent is a payment as a terminal knows it.
@@ -44,6 +49,13 @@ type terminal struct {
 	life    int
 	on      bool
 	journal []*intent
+	told    []word
+}
+
+// word is what a terminal was told of a payment.
+type word struct {
+	id     si.PaymentID
+	ending engine.Ending
 }
 
 // What a terminal waits, as the kiosk does.
@@ -160,6 +172,7 @@ func (t *terminal) pay(i *intent) {
 
 // answered takes the hub's word about a payment.
 func (t *terminal) answered(i *intent, a engine.Answer) {
+	t.told = append(t.told, word{i.id, a.Ending})
 	if !i.state.open() {
 		return
 	}

@@ -21,6 +21,7 @@ type truth struct {
 	receipts map[si.ReceiptNo]si.PaymentID
 	versions map[si.DueID]uint16 // bumped when a paid due is taken back
 	lies     map[bankDeal]Fault
+	breaks   []bankDeal // that the match found
 	// counts of what came about, for the report and for "void if too few".
 	posted, voided, reversals int
 }
@@ -472,7 +473,7 @@ func (t *truth) match(b *bank) {
 		if found := bankHas != ledgerHas; found && t.lies[k] == FaultNone {
 			t.w.violate("I7", f.id, "bank %s has %d fen, the ledger %d, and nobody lied", b.prof.Code, bankHas, ledgerHas)
 		} else if found {
-			t.w.breaks++
+			t.breaks = append(t.breaks, k)
 		}
 	}
 }

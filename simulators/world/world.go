@@ -57,7 +57,6 @@ type World struct {
 	crowd     dice
 
 	asked  int
-	breaks int
 	checks map[string]uint64
 	cells  Cells
 	found  []Violation
