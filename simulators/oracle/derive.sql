@@ -29,6 +29,10 @@ CREATE INDEX deal_payment ON deal (payment);
 CREATE INDEX payment_id ON payment (payment);
 CREATE INDEX entry_row ON entry (row);
 CREATE INDEX part_row ON part (row);
+CREATE INDEX line_row ON line (row);
+CREATE INDEX proof_payment ON proof (payment);
+CREATE INDEX teller_payment ON teller (payment);
+CREATE INDEX due_due ON due (due);
 
 -- Of each due, the payments that stand for it: given and not taken back.
 CREATE TABLE standing AS

@@ -110,9 +110,11 @@ type bank struct {
 	si      si.Fen          // our account at this bank
 	taken   si.Fen          // from the citizens' accounts
 	date    si.BusinessDate // the last that second saw
-	last    message         // the last answer to a debit
-	before  message         // and the one before it
-	busy    time.Duration   // until then it takes no reversal
+	opened  si.BusinessDate // until cut
+	cut     time.Time
+	last    message       // the last answer to a debit
+	before  message       // and the one before it
+	busy    time.Duration // until then it takes no reversal
 	silent  time.Duration
 	slow    time.Duration
 	counter *counter
@@ -126,7 +128,12 @@ func newBank(w *World, d dice, p *profile.Profile) *bank {
 }
 
 // today is the bank's settlement date by its own clock.
-func (b *bank) today() si.BusinessDate { return day.Open(b.w.true(), b.prof.CutoverAt) }
+func (b *bank) today() si.BusinessDate {
+	if now := b.w.true(); !now.Before(b.cut) {
+		b.opened, b.cut = day.Open(now, b.prof.CutoverAt), day.Next(now, b.prof.CutoverAt)
+	}
+	return b.opened
+}
 
 // second is a bank's trouble that comes with time.
 func (b *bank) second() {
@@ -141,7 +148,7 @@ func (b *bank) second() {
 		b.busy = b.w.k.now + b.d.between(time.Minute, time.Hour)
 	}
 	// Some banks are busy with their own cutover.
-	if b.w.plan[BankSilent] > 0 && b.today() != b.date {
+	if b.w.rates[BankSilent] > 0 && b.today() != b.date {
 		b.date = b.today()
 		if b.d.IntN(3) == 0 && !b.w.calm {
 			b.w.meetsAll(BankSilent, b.no)
@@ -189,6 +196,8 @@ func (b *bank) serve(c *conn, m message) {
 	}
 	if m.op == opDebit || m.op == opReversal {
 		b.w.k.note('B', uint64(m.stan)<<8|uint64(b.no), uint64(m.op)<<32|uint64(r.resp[0])<<8|uint64(r.resp[1]))
+		b.w.story(b.w.truth.byDeal[bankDeal{b.no, dealKey{m.acq, m.stan, m.de7, m.batch}}], "bank %s answers the %s: %s", b.prof.Code,
+			[...]string{opDebit: "debit", opReversal: "reversal"}[m.op], r.resp)
 	}
 	b.reply(c, r)
 }

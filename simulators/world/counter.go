@@ -103,6 +103,7 @@ func (t *teller) result(r ledgerapi.Result, f engine.Fault) {
 			return
 		}
 		t.done = true
+		t.c.w.story(t.pay.ID, "bank %s hears: %s", t.c.b.prof.Code, r.Code)
 		if r.Code == ledgerapi.OK || r.Code == ledgerapi.Exists {
 			if t.c.w.chance(t.c.d, CounterReverses) {
 				t.c.w.meets(CounterReverses, t.pay.ID)
@@ -131,6 +132,7 @@ func (t *teller) await() {
 
 // undo takes the payment back until that is answered.
 func (t *teller) undo() {
+	t.c.w.story(t.pay.ID, "bank %s takes the payment back", t.c.b.prof.Code)
 	t.undoing, t.done = true, false
 	t.reverse()
 }
@@ -170,6 +172,7 @@ func (t *teller) reversed(r ledgerapi.Result, f engine.Fault) {
 
 // giveBack returns the money to the citizen.
 func (t *teller) giveBack() {
+	t.c.w.story(t.pay.ID, "bank %s gives the money back", t.c.b.prof.Code)
 	t.c.w.truth.fact(t.pay.ID).cash = false
 	t.kept = false
 	t.c.cash -= t.pay.Total

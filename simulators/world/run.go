@@ -56,6 +56,23 @@ func (c *Cells) Below(least uint64) (cells []string) {
 	return cells
 }
 
+// Counts gives the counts by name: each fault, and each fault by the state of
+// the payments that it met.
+func (c *Cells) Counts() (faults map[string]uint64, met map[string]map[string]uint64) {
+	faults, met = map[string]uint64{}, map[string]map[string]uint64{}
+	for f := FaultNone + 1; f < faultEnd; f++ {
+		faults[f.String()] = c.Faults[f]
+		states := map[string]uint64{}
+		for s, n := range c.Met[f] {
+			if n > 0 {
+				states[ledgerapi.PayState(s).String()] = n
+			}
+		}
+		met[f.String()] = states
+	}
+	return faults, met
+}
+
 func (c *Cells) add(o *Cells) {
 	for f := range c.Faults {
 		c.Faults[f] += o.Faults[f]
@@ -90,8 +107,9 @@ type Options struct {
 	// Without switches an invariant off, to see that it matters.
 	Without string
 	Tell    func(line string)
-	// Export is given the day's records at its end.
-	Export func([]Table) error
+	// Export is given the day's records at its end. PlayAll calls it from several
+	// goroutines.
+	Export func(seed uint64, tables []Table) error
 }
 
 // Play plays one seed's day.
@@ -104,13 +122,14 @@ func Play(seed uint64, o Options) (Day, error) {
 	if err != nil {
 		return Day{}, err
 	}
-	w.explain, w.tell, w.without = o.Explain, o.Tell, o.Without
+	w.tale, w.without = tale{id: o.Explain, tell: o.Tell}, o.Without
 	w.safely(func() { w.live(o.Payments) })
+	w.epilogue()
 	if o.Export != nil {
 		tables, err := w.export()
 		if err != nil {
 			w.violate("I4", si.PaymentID{}, "%v", err)
-		} else if err := o.Export(tables); err != nil {
+		} else if err := o.Export(seed, tables); err != nil {
 			return Day{}, fmt.Errorf("seed %d: %w", seed, err)
 		}
 	}
@@ -136,7 +155,8 @@ type Sum struct {
 	Violations                                         []Violation
 	Checks                                             map[string]uint64
 	Cells                                              Cells
-	Hash                                               string // over the days' hashes in the order of seeds
+	Hash                                               string   // over the days' hashes in the order of seeds
+	Hashes                                             []string // of the days
 }
 
 // dayHours is how long one day is.
@@ -144,7 +164,7 @@ const dayHours = float64(dayEnd) / float64(3600*1e9)
 
 // PlayAll plays the seeds from a to b, as many at once as there are processors,
 // and adds up. tell is called after each, in no order.
-func PlayAll(ctx context.Context, a, b uint64, payments int, plan Plan, tell func(done int)) (Sum, error) {
+func PlayAll(ctx context.Context, a, b uint64, o Options, tell func(done int)) (Sum, error) {
 	n := int(b - a + 1)
 	days := make([]Day, n)
 	errs := make([]error, n)
@@ -155,7 +175,7 @@ func PlayAll(ctx context.Context, a, b uint64, payments int, plan Plan, tell fun
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
 			for i := range next {
-				days[i], errs[i] = Play(a+uint64(i), Options{Payments: payments, Plan: plan})
+				days[i], errs[i] = Play(a+uint64(i), o)
 				mu.Lock()
 				done++
 				tell(done)
@@ -198,6 +218,7 @@ func addUp(days []Day, errs []error) (Sum, error) {
 		}
 		s.Cells.add(&d.Cells)
 		_, _ = h.Write([]byte(d.Hash))
+		s.Hashes = append(s.Hashes, d.Hash)
 	}
 	s.Hash = hex.EncodeToString(h.Sum(nil))
 	return s, nil

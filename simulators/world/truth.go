@@ -180,7 +180,11 @@ func (t *truth) move(f *fact, to ledgerapi.PayState) {
 	if !ok {
 		t.w.violate("I12", f.id, "goes from %s to %s", f.state, to)
 	}
-	t.w.story(f.id, "the ledger says %s", to)
+	if f.state == to {
+		t.w.story(f.id, "the ledger keeps a note, and still says %s", to)
+	} else {
+		t.w.story(f.id, "the ledger says %s, not %s", to, f.state)
+	}
 	f.state = to
 }
 
@@ -320,7 +324,6 @@ func (t *truth) lie(kind Fault, b *bank, key dealKey) {
 func (t *truth) told(id si.PaymentID, e engine.Ending) {
 	f := t.fact(id)
 	t.w.checks["R7"]++
-	t.w.story(id, "the terminal is told: %s", endingNames[e])
 	switch e {
 	case engine.Paid:
 		if f.state != ledgerapi.PayPosted && !f.endings[engine.Paid] {

@@ -14,7 +14,7 @@ const testPayments = 1000
 // TestDays plays days of several plans: nothing breaks, and the faults happen.
 // The run of every `make test` is the command's, over 500 seeds.
 func TestDays(t *testing.T) {
-	s, err := PlayAll(context.Background(), 1, 32, testPayments, nil, func(int) {})
+	s, err := PlayAll(context.Background(), 1, 32, Options{Payments: testPayments}, func(int) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func TestDays(t *testing.T) {
 func TestSameSeedSameHash(t *testing.T) {
 	run := func(procs int) string {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
-		s, err := PlayAll(context.Background(), 1, 6, testPayments, nil, func(int) {})
+		s, err := PlayAll(context.Background(), 1, 6, Options{Payments: testPayments}, func(int) {})
 		if err != nil {
 			t.Fatal(err)
 		}
