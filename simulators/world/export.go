@@ -122,7 +122,7 @@ func (w *World) exportLedger() (deals Table, all []Table, err error) {
 			case ledgerapi.Pay:
 				deals.add(int64(c.Bank), id.String(), id.String())
 			case ledgerapi.Post:
-				proof.add(id.String(), int64(c.Evidence.Source), flag(c.Evidence.MACOK), string(c.Evidence.Resp[:]), int64(c.Maker), int64(c.Checker))
+				proof.add(id.String(), int64(c.Evidence.Source), bit(c.Evidence.MACOK), string(c.Evidence.Resp[:]), int64(c.Maker), int64(c.Checker))
 				continue
 			case ledgerapi.Void, ledgerapi.Reverse:
 			default:
@@ -198,7 +198,7 @@ func (w *World) totals(m *core.Machine) Table {
 	return t
 }
 
-func flag(b bool) int64 {
+func bit(b bool) int64 {
 	if b {
 		return 1
 	}

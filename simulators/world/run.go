@@ -56,6 +56,18 @@ func (c *Cells) Below(least uint64) (cells []string) {
 	return cells
 }
 
+// Least is the wanted cell that happened least, and how often.
+func (c *Cells) Least() (cell string, n uint64) {
+	for f := FaultNone + 1; f < faultEnd; f++ {
+		for _, s := range wanted[f] {
+			if cell == "" || c.Met[f][s] < n {
+				cell, n = fmt.Sprintf("%s × %s", f, s), c.Met[f][s]
+			}
+		}
+	}
+	return cell, n
+}
+
 // Counts gives the counts by name: each fault, and each fault by the state of
 // the payments that it met.
 func (c *Cells) Counts() (faults map[string]uint64, met map[string]map[string]uint64) {
@@ -199,27 +211,51 @@ func PlayAll(ctx context.Context, a, b uint64, o Options, tell func(done int)) (
 	return addUp(days, errs)
 }
 
+// Add adds the seeds that were played after those of s. The hash is that of the
+// hashes so far.
+func (s *Sum) Add(o *Sum) {
+	s.add(o)
+	s.Hashes = append(s.Hashes, o.Hashes...)
+	s.Hash = hashOf(s.Hashes)
+}
+
+func (s *Sum) add(o *Sum) {
+	s.Seeds += o.Seeds
+	s.Payments += o.Payments
+	s.Posted += o.Posted
+	s.Voided += o.Voided
+	s.Reversals += o.Reversals
+	s.Breaks += o.Breaks
+	s.Hours += o.Hours
+	s.Violations = append(s.Violations, o.Violations...)
+	if s.Checks == nil {
+		s.Checks = map[string]uint64{}
+	}
+	for k, v := range o.Checks {
+		s.Checks[k] += v
+	}
+	s.Cells.add(&o.Cells)
+}
+
 func addUp(days []Day, errs []error) (Sum, error) {
-	s := Sum{Seeds: len(days), Checks: map[string]uint64{}, Hours: dayHours * float64(len(days))}
-	h := sha256.New()
+	s := Sum{Hours: dayHours * float64(len(days)), Checks: map[string]uint64{}}
 	for i := range days {
 		if errs[i] != nil {
-			return s, errs[i]
+			return Sum{}, errs[i]
 		}
 		d := &days[i]
-		s.Payments += d.Asked
-		s.Posted += d.Posted
-		s.Voided += d.Voided
-		s.Reversals += d.Reversals
-		s.Breaks += d.Breaks
-		s.Violations = append(s.Violations, d.Violations...)
-		for k, v := range d.Checks {
-			s.Checks[k] += v
-		}
-		s.Cells.add(&d.Cells)
-		_, _ = h.Write([]byte(d.Hash))
+		s.add(&Sum{Seeds: 1, Payments: d.Asked, Posted: d.Posted, Voided: d.Voided, Reversals: d.Reversals, Breaks: d.Breaks,
+			Violations: d.Violations, Checks: d.Checks, Cells: d.Cells})
 		s.Hashes = append(s.Hashes, d.Hash)
 	}
-	s.Hash = hex.EncodeToString(h.Sum(nil))
+	s.Hash = hashOf(s.Hashes)
 	return s, nil
+}
+
+func hashOf(hashes []string) string {
+	h := sha256.New()
+	for _, x := range hashes {
+		_, _ = h.Write([]byte(x))
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }

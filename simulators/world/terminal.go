@@ -184,7 +184,7 @@ func (t *terminal) call(i *intent, ask func(answer func(engine.Answer)), then fu
 // hears notes the hub's word.
 func (t *terminal) hears(i *intent, a engine.Answer) {
 	t.told = append(t.told, word{i.id, a.Ending})
-	t.w.story(i.id, "terminal %d (%s) hears: %s%s", t.no, i.state, endingNames[a.Ending], [...]string{"", ", and the card's word is awaited"}[flag(a.AwaitCard)])
+	t.w.story(i.id, "terminal %d (%s) hears: %s%s", t.no, i.state, endingNames[a.Ending], [...]string{"", ", and the card's word is awaited"}[bit(a.AwaitCard)])
 }
 
 // pay sends the payment.
