@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Feeds every fuzz target of the module for the given time, two at once.
 # Usage: scripts/fuzz.sh 60s [TARGET …]   (a target is PACKAGE/FuzzName, such as cardauth/tlv/FuzzParse)
+#        scripts/fuzz.sh --list           names them
 #
 # What was found interesting is kept in Go's build cache for the next time. An
 # input that breaks a target is written to testdata/fuzz of its package: mend
@@ -15,6 +16,10 @@ mkdir -p "$out"
 cache="$(go env GOCACHE)/fuzz-shebao"
 
 all=$(grep -roE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sed -E 's|^\./(.*)/[^/]*_test\.go:func (Fuzz.*)$|\1/\2|' | sort)
+if [ "$time" = --list ]; then
+  printf '%s\n' "$all"
+  exit
+fi
 [ $# -eq 0 ] || all=$(printf '%s\n' "$@")
 
 for pkg in $(printf '%s\n' "$all" | xargs -n1 dirname | sort -u); do

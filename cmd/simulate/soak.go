@@ -388,7 +388,7 @@ var fuzzLine = regexp.MustCompile(`(?m)^(ok|FAILED) (\S+)(?: (\d+) executions)?$
 
 // soakFuzz feeds every fuzz target.
 func soakFuzz(ctx context.Context, s *soak, r *partReport) error {
-	list, err := exec.CommandContext(ctx, "grep", "-rhoE", "--include=*_test.go", "^func Fuzz[A-Za-z0-9_]+", ".").Output()
+	list, err := exec.CommandContext(ctx, "bash", "scripts/fuzz.sh", "--list").Output()
 	if err != nil {
 		return fmt.Errorf("fuzz targets: %w", err)
 	}

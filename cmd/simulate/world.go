@@ -106,7 +106,7 @@ func worldCommand() *cobra.Command {
 	fl.StringVar(&f.plan, "plan", "", "file with the faults and their rates, instead of each seed's own")
 	fl.Uint64Var(&f.explain, "explain", 0, "tell the tale of one payment of this seed (with --payment), or the seed's violations")
 	fl.StringVar(&f.payment, "payment", "", "payment id, 32 hex digits")
-	fl.IntVar(&f.twice, "twice", 0, "of this many seeds the day is played again on one processor and on two: the hashes must be equal")
+	fl.IntVar(&f.twice, "twice", 0, "of this many seeds, the first, the day is played again on one processor and on two: the hashes must be equal")
 	fl.StringVar(&f.oracle, "oracle", "", "judge each day a second time by another oracle: sql")
 	fl.StringVar(&f.report, "report", "", "folder for the result with all its counts, as a dated file")
 	fl.BoolVar(&f.asJSON, "json", true, "the result as one JSON line")
@@ -148,9 +148,10 @@ func (f *worldFlags) run(cmd *cobra.Command, plan world.Plan) error {
 	if err != nil {
 		return err
 	}
-	if f.twice < 0 || uint64(f.twice) > b-a+1 {
-		return fmt.Errorf("--twice %d: none to all of the %d seeds", f.twice, b-a+1)
+	if f.twice < 0 || f.twice > maxSeeds {
+		return fmt.Errorf("--twice %d: 0 to %d seeds", f.twice, maxSeeds)
 	}
+	f.twice = min(f.twice, int(b-a+1))
 	errOut := cmd.ErrOrStderr()
 	judge := judge{}
 	o := world.Options{Payments: f.payments, Plan: plan}

@@ -180,6 +180,8 @@ var scenes = []scene{
 	}},
 	{"proof", []step{
 		{typed: "bin/simulate faults --minutes 1 --rate 100 --json", as: "bin/simulate faults --minutes 0.1 --rate 20 --terminals 6 --least 0 --json", check: says(`"pending":0,.*"lost":0,"doubled":0,"verify":"ok"`)},
+		{typed: "bin/simulate world --oracle sql", as: "bin/simulate world --seeds 1-3 --payments 200 --oracle sql --twice 1", check: says(`"oracle_findings":0,"same_hash_seeds":1,`)},
+		{typed: "bin/simulate world --explain SEED --payment ID", as: "bin/simulate world --explain 1 --payment 00000000000000000000000000000000 --payments 200"},
 		{typed: "bin/simulate world", as: "bin/simulate world --seeds 1-3 --payments 200", check: says(`"violations":0,`)},
 	}},
 }
@@ -206,6 +208,13 @@ var untyped = map[string]string{
 	"simulate load --path ledger":         "a name; the load scene types it with its options",
 	"make planted":                        "a part of what make test runs",
 	"make sim":                            "a part of what make test runs",
+	"make sim SEEDS=n":                    "a part of what make test runs",
+	"make fuzz":                           "a part of what make test runs",
+	"make soak":                           "hours; TestSoakParts of cmd/simulate runs its frame",
+	"make soak HOURS=h":                   "hours; TestSoakParts of cmd/simulate runs its frame",
+	"make soak HOURS=h PART=sim":          "hours; TestSoakParts of cmd/simulate runs its frame",
+	"make soak HOURS=8":                   "hours; TestSoakParts of cmd/simulate runs its frame",
+	"make soak HOURS=2 PART=process":      "hours; its command is typed for seconds in the proof scene",
 	"go test ./yourpackage/...":           "no such package",
 	"go test -shuffle=SEED ./yourpackage": "no such package",
 	"go test -shuffle=SEED ./thatpackage": "no such package",
