@@ -27,17 +27,24 @@ for pkg in $(printf '%s\n' "$all" | xargs -n1 dirname | sort -u); do
 done
 
 one() { # PACKAGE/Target
-  local pkg name log
+  local pkg name log n
   pkg=$(dirname "$1") name=$(basename "$1") log="$out/${1//\//-}.log"
   if (cd "$pkg" && "$OLDPWD/$out/${pkg//\//-}.test" -test.run '^$' -test.fuzz "^$name\$" -test.fuzztime "$time" \
-    -test.fuzzcachedir "$cache/$pkg" -test.parallel 1) >"$log" 2>&1; then
-    echo "ok $1 $(grep -oE 'execs: [0-9]+' "$log" | tail -1 | grep -oE '[0-9]+') executions"
+    -test.fuzzcachedir "$cache/$pkg" -test.parallel 1) >"$log" 2>&1 || ended "$log"; then
+    n=$(grep -oE 'execs: [0-9]+' "$log" | tail -1 | grep -oE '[0-9]+' || true)
+    echo "ok $1 ${n:-0} executions"
   else
     echo "FAILED $1"
     tail -30 "$log" | sed 's/^/  /'
   fi
 }
-export -f one
+
+# Package testing calls it a failure when the time is over while it is busy
+# inside. It is none: it names no input.
+ended() {
+  grep -q '^ *context deadline exceeded$' "$1" && ! grep -qE 'Failing input|panic:|seed#' "$1"
+}
+export -f one ended
 export out time cache
 
 printf '%s\n' "$all" | xargs -P "$jobs" -I{} bash -c 'one {}' | tee "$out/all.log"

@@ -178,7 +178,7 @@ func (f *worldFlags) run(cmd *cobra.Command, plan world.Plan) error {
 	if f.oracle != "" {
 		n := judge.count
 		result.Oracle = &n
-		judge.say(errOut, f.payments)
+		judge.say(errOut, f, plan)
 		bars = append(bars, most("findings of the SQL oracle", n, 0))
 	}
 	if f.twice > 0 {
@@ -289,13 +289,19 @@ func (j *judge) day(seed uint64, tables []world.Table) error {
 	return nil
 }
 
-func (j *judge) say(out io.Writer, payments int) {
+func (j *judge) say(out io.Writer, f *worldFlags, plan world.Plan) {
 	for _, l := range j.lines {
 		_, _ = fmt.Fprintf(out, "  SQL: %s\n", l)
 	}
-	if j.count > 0 {
-		_, _ = fmt.Fprintf(out, "  again: bin/simulate world --seeds %d-%d --payments %d --oracle sql\n", j.seed, j.seed, payments)
+	if j.count == 0 {
+		return
 	}
+	f.smallest(out, j.seed, plan, func(p world.Plan) (bool, error) {
+		var one judge
+		_, err := world.Play(j.seed, world.Options{Payments: f.payments, Plan: p, Export: one.day})
+		return one.count > 0, err
+	}, " --oracle sql")
+	_, _ = fmt.Fprintf(out, "  the tale of one of its payments: bin/simulate world --explain %d --payment ID --payments %d\n", j.seed, f.payments)
 }
 
 // days shows how many of n days are played: a bar at a terminal, a line for each
@@ -317,7 +323,16 @@ func days(out io.Writer, n int) func(done int) {
 
 // repro says how to see a violation again, with as few faults as it takes.
 func (f *worldFlags) repro(out io.Writer, v world.Violation, plan world.Plan) {
-	small, err := world.Shrink(v.Seed, f.payments, planOf(v.Seed, plan), v.Invariant)
+	f.smallest(out, v.Seed, plan, world.Breaks(v.Seed, f.payments, v.Invariant), "")
+	if v.ID != "" {
+		_, _ = fmt.Fprintf(out, "  its tale: bin/simulate world --explain %d --payment %s --payments %d\n", v.Seed, v.ID, f.payments)
+	}
+}
+
+// smallest writes the fewest faults with which a day is still bad into a file,
+// and the line that plays it again.
+func (f *worldFlags) smallest(out io.Writer, seed uint64, plan world.Plan, bad func(world.Plan) (bool, error), more string) {
+	small, err := world.Shrink(planOf(seed, plan), bad)
 	if err != nil {
 		_, _ = fmt.Fprintf(out, "  shrink: %v\n", err)
 		return
@@ -327,14 +342,11 @@ func (f *worldFlags) repro(out io.Writer, v world.Violation, plan world.Plan) {
 		_, _ = fmt.Fprintf(out, "  shrink: %v\n", err)
 		return
 	}
-	name := fmt.Sprintf("plan-%d.json", v.Seed)
+	name := fmt.Sprintf("plan-%d.json", seed)
 	if err := os.WriteFile(name, append(body, '\n'), 0o600); err != nil {
 		_, _ = fmt.Fprintf(out, "  %v\n", err)
 	}
-	_, _ = fmt.Fprintf(out, "  again with the fewest faults: bin/simulate world --seeds %d-%d --payments %d --plan %s\n", v.Seed, v.Seed, f.payments, name)
-	if v.ID != "" {
-		_, _ = fmt.Fprintf(out, "  its tale: bin/simulate world --explain %d --payment %s --payments %d\n", v.Seed, v.ID, f.payments)
-	}
+	_, _ = fmt.Fprintf(out, "  again with the fewest faults: bin/simulate world --seeds %d-%d --payments %d --plan %s%s\n", seed, seed, f.payments, name, more)
 }
 
 func planOf(seed uint64, plan world.Plan) world.Plan {

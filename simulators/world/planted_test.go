@@ -141,3 +141,21 @@ func TestChecksMatter(t *testing.T) {
 		}
 	}
 }
+
+// TestPlantedRepro holds that the smaller plan of a seed that breaks an invariant breaks
+// the same one again, with fewer faults.
+func TestPlantedRepro(t *testing.T) {
+	const name = "revive-late-approval"
+	if err := planted.Set(name); err != nil {
+		t.Fatal(err)
+	}
+	f, plan := found[name], PlanOf(found[name].seed)
+	again := Breaks(f.seed, testPayments, f.invariant)
+	small, err := Shrink(plan, again)
+	if err != nil || len(small) == 0 || len(small) >= len(plan)/2 {
+		t.Fatalf("of %d faults %d are left, %v", len(plan), len(small), err)
+	}
+	if still, err := again(small); err != nil || !still {
+		t.Errorf("the smaller plan %v does not break %s, %v", small, f.invariant, err)
+	}
+}
