@@ -298,7 +298,7 @@ func soakSim(ctx context.Context, s *soak, r *partReport) error {
 	j := judge{}
 	next, same := s.seed, 0
 	o := world.Options{Payments: soakDay, Export: j.day}
-	for total.Seeds < soakSeeds || total.Payments < soakPayments || total.Hours < soakHours {
+	for total.Seeds < soakSeeds || total.Payments < soakPayments || total.Hours < soakHours || rarest(&total) < soakCell {
 		if total.Seeds > 0 && time.Now().After(s.deadline) {
 			break
 		}
@@ -336,6 +336,11 @@ func soakSim(ctx context.Context, s *soak, r *partReport) error {
 	r.Figures = map[string]any{"posted": total.Posted, "voided": total.Voided, "reversals_sent": total.Reversals, "breaks_found": total.Breaks,
 		"checks": total.Checks, "faults": faults, "cells": cells, "violated": total.Violations, "found_by_the_oracle": j.lines}
 	return nil
+}
+
+func rarest(s *world.Sum) uint64 {
+	_, n := s.Cells.Least()
+	return n
 }
 
 // huntLine is a line of the hunt for planted bugs.

@@ -28,8 +28,8 @@ func day(t *testing.T, seed uint64, o world.Options) (tables []world.Table) {
 // and that it was given something to look at.
 func TestDays(t *testing.T) {
 	rows := map[string]int{}
-	for seed := uint64(1); seed <= 4; seed++ {
-		tables := day(t, seed, world.Options{})
+	for seed := uint64(1); seed <= 3; seed++ {
+		tables := day(t, seed, world.Options{Payments: 400})
 		found, err := Check(tables)
 		if err != nil {
 			t.Fatal(err)
@@ -72,7 +72,7 @@ func find(t *testing.T, tables []world.Table, name string, want func(row []any) 
 // TestDamage damages one row of a sound day by hand; each damage must be found
 // by the checks named, and every check must find one.
 func TestDamage(t *testing.T) {
-	sound := day(t, 1, world.Options{Payments: 200, Plan: world.Plan{world.BankForgets: 50_000, world.RequestLost: 20_000, world.ReplyLost: 30_000}})
+	sound := day(t, 1, world.Options{Payments: 120, Plan: world.Plan{world.BankForgets: 80_000, world.RequestLost: 20_000, world.ReplyLost: 30_000}})
 	if found, err := Check(sound); err != nil || len(found) > 0 {
 		t.Fatalf("the day is not sound: %v, %v", found, err)
 	}
