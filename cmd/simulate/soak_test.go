@@ -163,6 +163,18 @@ func TestSoakReads(t *testing.T) {
 	}
 }
 
+// TestBegun adds up the payments of a run of simulate faults.
+func TestBegun(t *testing.T) {
+	var f map[string]any
+	line := `{"terminal_payments":3,"counter_payments":4,"unanswered":1,"refused":{"BANK_AWAY":2,"NOT_CHARGED OTHER":5},"lost":9}`
+	if err := json.Unmarshal([]byte(line), &f); err != nil {
+		t.Fatal(err)
+	}
+	if got := begun(f); got != 15 {
+		t.Errorf("%g payments, want 15", got)
+	}
+}
+
 // TestBars holds that a number counts at its minimum and not one below, and at
 // its maximum and not one above.
 func TestBars(t *testing.T) {

@@ -198,7 +198,7 @@ var untyped = map[string]string{
 	"settled -hsm -config hsm.yaml keys create":                             "TestFifthBank of cmd/simulate types it",
 	"settled -hsm -config hsm.yaml keys add ccb/kbpk part-a.txt part-b.txt": "TestFifthBank of cmd/simulate types it for its own bank",
 	"go test -bench Debits ./settlement/banklink":                           "measures; its numbers are the reader's machine's",
-	"make test-long":                      "an hour; its targets run as tests, with their seeds",
+	"make test-long":                      "half an hour; its targets run as tests, with their seeds",
 	"make lint":                           "builds its tools; .ci/run types it",
 	"make e2e":                            "a part of what make test runs",
 	"make bench":                          "minutes on a quiet machine",
