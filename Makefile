@@ -4,12 +4,15 @@ SHELL := /bin/bash
 PERSONS ?= 1000
 FRESH ?=
 SEEDS ?= 500
+SIM := --payments 2600 --twice 50 --oracle sql --json
+HOURS ?= 12
+PART ?=
 GOFLAGS_BUILD := -trimpath
 VULNDB ?= ../shared/vulndb.tgz
 export CGO_ENABLED = 1
 export GOTOOLCHAIN = local
 
-.PHONY: help build run test sim planted test-long lint e2e bench bench-go bench-compare images clean setup-run setup-test setup-bench
+.PHONY: help build run test sim planted fuzz soak test-long lint e2e bench bench-go bench-compare images clean setup-run setup-test setup-bench
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -19,16 +22,25 @@ run: setup-run build
 	@exec bin/simulate demo --persons $(PERSONS) $(if $(FRESH),--fresh)
 
 ## make test           install what is missing and run every test in random order, the browser tests included
-test: setup-test build sim planted
+test: setup-test build planted fuzz
+	bin/simulate world --seeds 1-500 $(SIM)
 	go test -race -shuffle=on -timeout 40m ./...
 
-## make sim            days of the whole system on virtual time (SEEDS=n of them)
+## make sim            days of the whole system on virtual time (SEEDS=n of them), with a report in docs/reports
 sim: build
-	bin/simulate world --seeds 1-$(SEEDS) --payments 2000 --json
+	bin/simulate world --seeds 1-$(SEEDS) $(SIM) --report docs/reports
 
 ## make planted        planted bugs, each found by its seed
 planted:
-	go test -tags planted -count=1 -run 'TestPlanted|TestChecksMatter' ./simulators/world
+	go test -tags planted -count=1 -run 'TestPlanted|TestChecksMatter' ./simulators/world ./simulators/oracle
+
+## make fuzz           every fuzz target for a second
+fuzz:
+	@bash scripts/fuzz.sh 1s
+
+## make soak           hours of proof in parts (HOURS=h, PART=sim|mutants|crash|process|fuzz|mutation), with reports in docs/reports
+soak: setup-test build
+	bin/simulate soak --hours $(HOURS) $(if $(PART),--part $(PART)) --report docs/reports
 
 ## make build          all programs into bin/
 build: setup-build

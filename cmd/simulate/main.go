@@ -11,6 +11,7 @@
 //	simulate counter     one bank's counter at our server, for its engineers
 //	simulate kiosk       one citizen paying by card at a hub, without a kiosk
 //	simulate world       days of the whole system on virtual time, with every invariant checked
+//	simulate soak        hours of proof in parts, each with its bars and a dated report
 //
 // Everything it stands for is outside shebao: hardware, banks, people. The
 // programs it starts are the real ones.
@@ -62,6 +63,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.AddCommand(demoCommand(), playCommand(), loadCommand(), faultsCommand(), residentsCommand(), worldCommand(),
-		bankhostCommand(), counterCommand(), kioskCommand(), benchCommand(), dayCommand(), tailCmd(), matchCommand())
+		bankhostCommand(), counterCommand(), kioskCommand(), benchCommand(), soakCommand(), dayCommand(), tailCmd(), matchCommand())
 	return root.ExecuteContext(ctx)
 }

@@ -67,6 +67,8 @@ var modules = map[string]module{
 		nil, []string{"terminal/kiosk", "simulators/...", "cmd/..."}},
 	"github.com/rogpeppe/go-internal": {"v1.14.1", "command scripts in tests",
 		nil, []string{"cmd/..."}},
+	"modernc.org/sqlite": {"v1.62.0", "the second oracle of the world: checks in plain SQL, in memory; no C",
+		[]string{"simulators/oracle"}, nil},
 	"github.com/anishathalye/porcupine": {"v1.3.1", "linearizability of recorded histories", nil, []string{"ledger", "simulators/..."}},
 	"go.uber.org/goleak":                {"v1.3.0", "goroutine leaks", nil, []string{"..."}},
 	"pgregory.net/rapid":                {"v1.3.0", "property tests", nil, []string{"..."}},

@@ -39,10 +39,12 @@ func (e *Engine) cardSaid(ev *CardSaid) {
 		return
 	}
 	b := e.banks[ev.Known.Bank]
-	posted := time.UnixMilli(ev.Known.EndedAt)
 	if b == nil || ev.Known.State != ledgerapi.PayPosted || ev.Outcome == CardTC {
 		return
 	}
+	// The wire posts within the reply's time of the Reserve. What was posted
+	// later was posted by file or desk, and a card takes nothing back from them.
+	posted := time.UnixMilli(min(ev.Known.EndedAt, ev.Known.AtMillis+b.prof.Timers.Reply.Milliseconds()+b.prof.Timers.SendDeadline.Milliseconds()))
 	if e.now.Sub(posted) > b.prof.Timers.CardOutcome {
 		e.note(NoteCardLate, nil, Note{ID: ev.ID, Bank: ev.Known.Bank, STAN: ev.Known.STAN, RRN: ev.Known.RRN})
 		return

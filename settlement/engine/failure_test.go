@@ -686,6 +686,13 @@ func TestF18CardAfterRestart(t *testing.T) {
 	if r.e.Live() != 0 || r.noted(NoteCardLate) != 1 {
 		t.Error("a word after its time counted")
 	}
+	byPeople := known // two persons have posted it just now
+	byPeople.EndedAt = r.now.UnixMilli()
+	byPeople.AtMillis = known.AtMillis - time.Minute.Milliseconds()
+	r.step(CardSaid{ID: pid(1), Outcome: CardAAC, Known: byPeople})
+	if r.e.Live() != 0 || r.noted(NoteCardLate) != 2 {
+		t.Error("a card's word took back what people had posted")
+	}
 	r.now = r.now.Add(-time.Minute)
 	r.step(CardSaid{ID: pid(1), Outcome: CardAAC, Known: known})
 	r.wantState(1, Unposting)

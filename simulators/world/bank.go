@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"time"
 
 	"github.com/shebao-pay/shebao/settlement/day"
@@ -105,12 +106,15 @@ type bank struct {
 
 	deals   map[dealKey]*deal
 	order   []dealKey
+	book    []booking
 	si      si.Fen          // our account at this bank
 	taken   si.Fen          // from the citizens' accounts
 	date    si.BusinessDate // the last that second saw
-	last    message         // the last answer to a debit
-	before  message         // and the one before it
-	busy    time.Duration   // until then it takes no reversal
+	opened  si.BusinessDate // until cut
+	cut     time.Time
+	last    message       // the last answer to a debit
+	before  message       // and the one before it
+	busy    time.Duration // until then it takes no reversal
 	silent  time.Duration
 	slow    time.Duration
 	counter *counter
@@ -124,7 +128,12 @@ func newBank(w *World, d dice, p *profile.Profile) *bank {
 }
 
 // today is the bank's settlement date by its own clock.
-func (b *bank) today() si.BusinessDate { return day.Open(b.w.true(), b.prof.CutoverAt) }
+func (b *bank) today() si.BusinessDate {
+	if now := b.w.true(); !now.Before(b.cut) {
+		b.opened, b.cut = day.Open(now, b.prof.CutoverAt), day.Next(now, b.prof.CutoverAt)
+	}
+	return b.opened
+}
 
 // second is a bank's trouble that comes with time.
 func (b *bank) second() {
@@ -139,7 +148,7 @@ func (b *bank) second() {
 		b.busy = b.w.k.now + b.d.between(time.Minute, time.Hour)
 	}
 	// Some banks are busy with their own cutover.
-	if b.w.plan[BankSilent] > 0 && b.today() != b.date {
+	if b.w.rates[BankSilent] > 0 && b.today() != b.date {
 		b.date = b.today()
 		if b.d.IntN(3) == 0 && !b.w.calm {
 			b.w.meetsAll(BankSilent, b.no)
@@ -187,6 +196,8 @@ func (b *bank) serve(c *conn, m message) {
 	}
 	if m.op == opDebit || m.op == opReversal {
 		b.w.k.note('B', uint64(m.stan)<<8|uint64(b.no), uint64(m.op)<<32|uint64(r.resp[0])<<8|uint64(r.resp[1]))
+		b.w.story(b.w.truth.byDeal[bankDeal{b.no, dealKey{m.acq, m.stan, m.de7, m.batch}}], "bank %s answers the %s: %s", b.prof.Code,
+			[...]string{opDebit: "debit", opReversal: "reversal"}[m.op], r.resp)
 	}
 	b.reply(c, r)
 }
@@ -232,15 +243,16 @@ func (b *bank) debit(m message) message {
 		r.resp = [...][2]byte{{'5', '1'}, {'5', '5'}, {'7', '5'}, {'0', '5'}}[b.d.IntN(4)]
 	default:
 		r.resp = [2]byte{'0', '0'}
-		b.move(d, 1)
+		b.take(key, d)
 		b.w.truth.debited(b, key, d)
 		if b.w.chance(b.d, BankDoubles) {
 			b.w.truth.lie(BankDoubles, b, key)
-			b.move(d, 1)
+			b.take(key, d)
 		}
 		if b.w.chance(b.d, BankForgets) {
 			b.w.truth.lie(BankForgets, b, key)
-			b.move(d, -d.debited)
+			b.give(d)
+			b.book = slices.DeleteFunc(b.book, func(x booking) bool { return x.key == key })
 			d.debited, d.lost = 0, true
 		}
 	}
@@ -260,13 +272,18 @@ func (b *bank) open(key dealKey, m *message) *deal {
 	return d
 }
 
-// move brings money from a citizen's account to ours, or back.
-func (b *bank) move(d *deal, times int) {
-	b.si += d.amount * si.Fen(times)
-	b.taken += d.amount * si.Fen(times)
-	if times > 0 {
-		d.debited += times
-	}
+// take brings money from a citizen's account to ours.
+func (b *bank) take(key dealKey, d *deal) {
+	b.si += d.amount
+	b.taken += d.amount
+	d.debited++
+	b.book = append(b.book, booking{key: key, kind: bookDebit, date: b.today(), fen: d.amount})
+}
+
+// give brings back what was taken.
+func (b *bank) give(d *deal) {
+	b.si -= d.amount * si.Fen(d.debited)
+	b.taken -= d.amount * si.Fen(d.debited)
 }
 
 // reverse gives the money back once, and remembers a reversal that came first.
@@ -297,11 +314,12 @@ func (b *bank) reverse(m *message) [2]byte {
 	if d.amount != m.amount {
 		b.w.violate("I5", si.PaymentID{}, "bank %s: a reversal of %d fen for a debit of %d", b.prof.Code, m.amount, d.amount)
 	}
-	had := d.debited
 	d.reversed = true
-	if had > 0 {
-		b.si -= d.amount * si.Fen(had)
-		b.taken -= d.amount * si.Fen(had)
+	if d.debited > 0 {
+		b.give(d)
+		for range d.debited {
+			b.book = append(b.book, booking{key: key, kind: bookReversal, date: d.date, fen: -d.amount})
+		}
 		return [2]byte{'0', '0'}
 	}
 	return b.noOriginal(d)

@@ -12,12 +12,13 @@ import (
 // counter is the bank-initiated way: a teller takes money for dues and the
 // bank's host tells us, again and again until it is answered, or takes it back.
 type counter struct {
-	w    *World
-	b    *bank
-	d    dice
-	n    uint32
-	cash si.Fen // taken and not given back
-	out  si.Fen // of it, not ours: always 0 at the end
+	w       *World
+	b       *bank
+	d       dice
+	n       uint32
+	tellers []*teller
+	cash    si.Fen // taken and not given back
+	out     si.Fen // of it, not ours: always 0 at the end
 }
 
 func newCounter(w *World, b *bank) *counter {
@@ -31,6 +32,7 @@ type teller struct {
 	tries   int
 	undoing bool
 	done    bool
+	kept    bool // the money has not been given back
 }
 
 // How a bank's host waits and repeats.
@@ -42,7 +44,8 @@ const (
 // serve takes the money for dues and tells the hub.
 func (c *counter) serve(dues []ledgerapi.DueRef) {
 	c.n++
-	t := &teller{c: c}
+	t := &teller{c: c, kept: true}
+	c.tellers = append(c.tellers, t)
 	t.pay = ledgerapi.Pay{Channel: si.ChannelCounter, Bank: c.b.no, Dues: dues, BankDate: c.b.today(), STAN: c.n % 900_000}
 	for _, d := range dues {
 		t.pay.Total += d.Amount + d.LateFee
@@ -57,6 +60,7 @@ func (c *counter) serve(dues []ledgerapi.DueRef) {
 	f.bank, f.counter, f.cash = c.b.no, true, true
 	c.cash += t.pay.Total
 	c.b.si += t.pay.Total
+	c.b.book = append(c.b.book, booking{id: t.pay.ID, kind: bookCash, date: t.pay.BankDate, fen: t.pay.Total})
 	c.w.asked++
 	c.w.story(t.pay.ID, "bank %s takes %d fen at its counter", c.b.prof.Code, t.pay.Total)
 	if c.w.chance(c.d, CounterReverses) && c.d.IntN(2) == 0 {
@@ -99,6 +103,7 @@ func (t *teller) result(r ledgerapi.Result, f engine.Fault) {
 			return
 		}
 		t.done = true
+		t.c.w.story(t.pay.ID, "bank %s hears: %s", t.c.b.prof.Code, r.Code)
 		if r.Code == ledgerapi.OK || r.Code == ledgerapi.Exists {
 			if t.c.w.chance(t.c.d, CounterReverses) {
 				t.c.w.meets(CounterReverses, t.pay.ID)
@@ -127,6 +132,7 @@ func (t *teller) await() {
 
 // undo takes the payment back until that is answered.
 func (t *teller) undo() {
+	t.c.w.story(t.pay.ID, "bank %s takes the payment back", t.c.b.prof.Code)
 	t.undoing, t.done = true, false
 	t.reverse()
 }
@@ -166,7 +172,10 @@ func (t *teller) reversed(r ledgerapi.Result, f engine.Fault) {
 
 // giveBack returns the money to the citizen.
 func (t *teller) giveBack() {
+	t.c.w.story(t.pay.ID, "bank %s gives the money back", t.c.b.prof.Code)
 	t.c.w.truth.fact(t.pay.ID).cash = false
+	t.kept = false
 	t.c.cash -= t.pay.Total
 	t.c.b.si -= t.pay.Total
+	t.c.b.book = append(t.c.b.book, booking{id: t.pay.ID, kind: bookCashBack, date: t.pay.BankDate, fen: -t.pay.Total})
 }

@@ -68,7 +68,7 @@ func (h *hub) start() {
 	h.links, h.order = map[engine.LinkID]*link{}, nil
 	h.waiters = map[si.PaymentID][]func(engine.Answer){}
 	pending := h.w.ledger.m.Pending(0)
-	h.w.story(si.PaymentID{}, "the hub begins life %d with %d pending payments", h.life, len(pending))
+	h.w.story(si.PaymentID{}, "a hub begins, %d payments are pending", len(pending))
 	for _, p := range pending {
 		h.step(engine.Resume{Payment: p})
 	}
@@ -249,6 +249,7 @@ func (h *hub) submit(s engine.Submit) {
 // tell answers who waits. Who just asked is the last in the list.
 func (h *hub) tell(t *engine.Tell) {
 	h.w.truth.told(t.ID, t.Answer.Ending)
+	h.w.story(t.ID, "the hub says: %s", endingNames[t.Answer.Ending])
 	list := h.waiters[t.ID]
 	if n := len(list); t.Asker && n > 1 {
 		list[n-1](t.Answer)

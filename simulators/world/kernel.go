@@ -1,7 +1,6 @@
 package world
 
 import (
-	"container/heap"
 	"crypto/sha256"
 	"encoding/binary"
 	"hash"
@@ -27,20 +26,45 @@ type job struct {
 	do  func()
 }
 
+// agenda is a heap of jobs, the first of them at its root. It is not that of
+// container/heap, which would allocate for each job.
 type agenda []job
 
-func (a agenda) Len() int      { return len(a) }
-func (a agenda) Swap(i, j int) { a[i], a[j] = a[j], a[i] }
-func (a agenda) Less(i, j int) bool {
-	return a[i].at < a[j].at || (a[i].at == a[j].at && a[i].seq < a[j].seq)
+func (j *job) before(o *job) bool { return j.at < o.at || (j.at == o.at && j.seq < o.seq) }
+
+func (a *agenda) push(x job) {
+	q := append(*a, x)
+	i := len(q) - 1
+	for i > 0 {
+		up := (i - 1) / 2
+		if !x.before(&q[up]) {
+			break
+		}
+		q[i], i = q[up], up
+	}
+	q[i] = x
+	*a = q
 }
-func (a *agenda) Push(x any) { *a = append(*a, x.(job)) }
-func (a *agenda) Pop() any {
-	old := *a
-	x := old[len(old)-1]
-	old[len(old)-1] = job{}
-	*a = old[:len(old)-1]
-	return x
+
+// pop takes the first job off an agenda that is not empty.
+func (a *agenda) pop() job {
+	q := *a
+	first, x := q[0], q[len(q)-1]
+	q[len(q)-1] = job{}
+	q = q[:len(q)-1]
+	for i := 0; len(q) > 0; {
+		down := 2*i + 1
+		if down+1 < len(q) && q[down+1].before(&q[down]) {
+			down++
+		}
+		if down >= len(q) || !q[down].before(&x) {
+			q[i] = x
+			break
+		}
+		q[i], i = q[down], down
+	}
+	*a = q
+	return first
 }
 
 func newKernel() *kernel { return &kernel{sum: sha256.New()} }
@@ -51,13 +75,13 @@ func (k *kernel) after(d time.Duration, do func()) { k.at(k.now+max(d, 0), do) }
 // at has do called at a moment, or at once if it has passed.
 func (k *kernel) at(at time.Duration, do func()) {
 	k.seq++
-	heap.Push(&k.queue, job{max(at, k.now), k.seq, do})
+	k.queue.push(job{max(at, k.now), k.seq, do})
 }
 
 // run lets time pass until a moment. Events of that very moment happen.
 func (k *kernel) run(until time.Duration) {
 	for len(k.queue) > 0 && k.queue[0].at <= until {
-		j := heap.Pop(&k.queue).(job)
+		j := k.queue.pop()
 		k.now = j.at
 		k.steps++
 		j.do()

@@ -71,7 +71,7 @@ var usual = [faultEnd]int{
 	RequestLost: 20_000, ReplyLost: 30_000, ReplyLate: 20_000, ReplyTwice: 30_000, RequestTwice: 20_000,
 	Tampered: 15_000, BadCode: 10_000, StrangeCode: 10_000, Swapped: 15_000, LinkCut: 15_000, NoConnection: 200_000, BankSilent: 400,
 	BankSlow: 1000, BankCrash: 250, BankBusy: 300, BankForgets: 1500, BankDoubles: 1500, BankRefuses: 60_000,
-	HSMAway: 10_000, LogUnsent: 4000, LogUnknown: 5000, LogTwice: 4000, LogSlow: 3000, HubCrash: 700, HubPause: 700, PauseOnCommit: 8000,
+	HSMAway: 10_000, LogUnsent: 12_000, LogUnknown: 5000, LogTwice: 8000, LogSlow: 3000, HubCrash: 700, HubPause: 700, PauseOnCommit: 8000,
 	ClockJump: 200, TerminalLoss: 3000, AskLost: 50_000, AskTwice: 40_000, CardNo: 60_000, SameDue: 150_000,
 	Impatience: 80_000, CounterRepeats: 100_000, CounterReverses: 100_000,
 }

@@ -56,6 +56,35 @@ func (c *Cells) Below(least uint64) (cells []string) {
 	return cells
 }
 
+// Least is the wanted cell that happened least, and how often.
+func (c *Cells) Least() (cell string, n uint64) {
+	for f := FaultNone + 1; f < faultEnd; f++ {
+		for _, s := range wanted[f] {
+			if cell == "" || c.Met[f][s] < n {
+				cell, n = fmt.Sprintf("%s × %s", f, s), c.Met[f][s]
+			}
+		}
+	}
+	return cell, n
+}
+
+// Counts gives the counts by name: each fault, and each fault by the state of
+// the payments that it met.
+func (c *Cells) Counts() (faults map[string]uint64, met map[string]map[string]uint64) {
+	faults, met = map[string]uint64{}, map[string]map[string]uint64{}
+	for f := FaultNone + 1; f < faultEnd; f++ {
+		faults[f.String()] = c.Faults[f]
+		states := map[string]uint64{}
+		for s, n := range c.Met[f] {
+			if n > 0 {
+				states[ledgerapi.PayState(s).String()] = n
+			}
+		}
+		met[f.String()] = states
+	}
+	return faults, met
+}
+
 func (c *Cells) add(o *Cells) {
 	for f := range c.Faults {
 		c.Faults[f] += o.Faults[f]
@@ -90,6 +119,9 @@ type Options struct {
 	// Without switches an invariant off, to see that it matters.
 	Without string
 	Tell    func(line string)
+	// Export is given the day's records at its end. PlayAll calls it from several
+	// goroutines.
+	Export func(seed uint64, tables []Table) error
 }
 
 // Play plays one seed's day.
@@ -102,10 +134,19 @@ func Play(seed uint64, o Options) (Day, error) {
 	if err != nil {
 		return Day{}, err
 	}
-	w.explain, w.tell, w.without = o.Explain, o.Tell, o.Without
+	w.tale, w.without = tale{id: o.Explain, tell: o.Tell}, o.Without
 	w.safely(func() { w.live(o.Payments) })
+	w.epilogue()
+	if o.Export != nil {
+		tables, err := w.export()
+		if err != nil {
+			w.violate("I4", si.PaymentID{}, "%v", err)
+		} else if err := o.Export(seed, tables); err != nil {
+			return Day{}, fmt.Errorf("seed %d: %w", seed, err)
+		}
+	}
 	return Day{Seed: seed, Plan: plan, Hash: w.hash(), Asked: w.asked, Posted: w.truth.posted, Voided: w.truth.voided,
-		Reversals: w.truth.reversals, Breaks: w.breaks, Steps: w.k.steps, Violations: w.found, Checks: w.checks, Cells: w.cells}, nil
+		Reversals: w.truth.reversals, Breaks: len(w.truth.breaks), Steps: w.k.steps, Violations: w.found, Checks: w.checks, Cells: w.cells}, nil
 }
 
 // safely makes a violation of a panic: a core that panics has broken its first
@@ -126,7 +167,8 @@ type Sum struct {
 	Violations                                         []Violation
 	Checks                                             map[string]uint64
 	Cells                                              Cells
-	Hash                                               string // over the days' hashes in the order of seeds
+	Hash                                               string   // over the days' hashes in the order of seeds
+	Hashes                                             []string // of the days
 }
 
 // dayHours is how long one day is.
@@ -134,7 +176,7 @@ const dayHours = float64(dayEnd) / float64(3600*1e9)
 
 // PlayAll plays the seeds from a to b, as many at once as there are processors,
 // and adds up. tell is called after each, in no order.
-func PlayAll(ctx context.Context, a, b uint64, payments int, plan Plan, tell func(done int)) (Sum, error) {
+func PlayAll(ctx context.Context, a, b uint64, o Options, tell func(done int)) (Sum, error) {
 	n := int(b - a + 1)
 	days := make([]Day, n)
 	errs := make([]error, n)
@@ -145,7 +187,7 @@ func PlayAll(ctx context.Context, a, b uint64, payments int, plan Plan, tell fun
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
 			for i := range next {
-				days[i], errs[i] = Play(a+uint64(i), Options{Payments: payments, Plan: plan})
+				days[i], errs[i] = Play(a+uint64(i), o)
 				mu.Lock()
 				done++
 				tell(done)
@@ -169,26 +211,51 @@ func PlayAll(ctx context.Context, a, b uint64, payments int, plan Plan, tell fun
 	return addUp(days, errs)
 }
 
+// Add adds the seeds that were played after those of s. The hash is that of the
+// hashes so far.
+func (s *Sum) Add(o *Sum) {
+	s.add(o)
+	s.Hashes = append(s.Hashes, o.Hashes...)
+	s.Hash = hashOf(s.Hashes)
+}
+
+func (s *Sum) add(o *Sum) {
+	s.Seeds += o.Seeds
+	s.Payments += o.Payments
+	s.Posted += o.Posted
+	s.Voided += o.Voided
+	s.Reversals += o.Reversals
+	s.Breaks += o.Breaks
+	s.Hours += o.Hours
+	s.Violations = append(s.Violations, o.Violations...)
+	if s.Checks == nil {
+		s.Checks = map[string]uint64{}
+	}
+	for k, v := range o.Checks {
+		s.Checks[k] += v
+	}
+	s.Cells.add(&o.Cells)
+}
+
 func addUp(days []Day, errs []error) (Sum, error) {
-	s := Sum{Seeds: len(days), Checks: map[string]uint64{}, Hours: dayHours * float64(len(days))}
-	h := sha256.New()
+	s := Sum{Hours: dayHours * float64(len(days)), Checks: map[string]uint64{}}
 	for i := range days {
 		if errs[i] != nil {
-			return s, errs[i]
+			return Sum{}, errs[i]
 		}
 		d := &days[i]
-		s.Payments += d.Asked
-		s.Posted += d.Posted
-		s.Voided += d.Voided
-		s.Reversals += d.Reversals
-		s.Breaks += d.Breaks
-		s.Violations = append(s.Violations, d.Violations...)
-		for k, v := range d.Checks {
-			s.Checks[k] += v
-		}
-		s.Cells.add(&d.Cells)
-		_, _ = h.Write([]byte(d.Hash))
+		s.add(&Sum{Seeds: 1, Payments: d.Asked, Posted: d.Posted, Voided: d.Voided, Reversals: d.Reversals, Breaks: d.Breaks,
+			Violations: d.Violations, Checks: d.Checks, Cells: d.Cells})
+		s.Hashes = append(s.Hashes, d.Hash)
 	}
-	s.Hash = hex.EncodeToString(h.Sum(nil))
+	s.Hash = hashOf(s.Hashes)
 	return s, nil
+}
+
+func hashOf(hashes []string) string {
+	h := sha256.New()
+	for _, x := range hashes {
+		_, _ = h.Write([]byte(x))
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }

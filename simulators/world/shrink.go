@@ -1,31 +1,38 @@
 package world
 
-// Shrink leaves out of a plan every fault without which the seed still breaks
-// the same invariant, so that a person has little to look at.
-func Shrink(seed uint64, payments int, plan Plan, invariant string) (Plan, error) {
-	small := Plan{}
-	for f, ppm := range plan {
-		small[f] = ppm
-	}
-	for _, f := range small.faults() {
+import "maps"
+
+// Shrink leaves out of a plan every fault without which a day is still bad, so
+// that a person has little to look at. bad plays the day with a plan and says
+// whether what is looked for is there.
+func Shrink(plan Plan, bad func(Plan) (bool, error)) (Plan, error) {
+	small := maps.Clone(plan)
+	for _, f := range plan.faults() {
 		rate := small[f]
 		delete(small, f)
-		d, err := Play(seed, Options{Payments: payments, Plan: small})
+		still, err := bad(small)
 		if err != nil {
 			return nil, err
 		}
-		if !breaks(d.Violations, invariant) {
+		if !still {
 			small[f] = rate
 		}
 	}
 	return small, nil
 }
 
-func breaks(all []Violation, invariant string) bool {
-	for _, v := range all {
-		if v.Invariant == invariant {
-			return true
+// Breaks tells whether a day with a plan breaks an invariant, as Shrink asks.
+func Breaks(seed uint64, payments int, invariant string) func(Plan) (bool, error) {
+	return func(p Plan) (bool, error) {
+		d, err := Play(seed, Options{Payments: payments, Plan: p})
+		if err != nil {
+			return false, err
 		}
+		for _, v := range d.Violations {
+			if v.Invariant == invariant {
+				return true, nil
+			}
+		}
+		return false, nil
 	}
-	return false
 }

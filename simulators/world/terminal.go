@@ -23,6 +23,11 @@ const (
 	intentFailed // never sent
 )
 
+// String writes the state's name as in the terminal's journal.
+func (s intentState) String() string {
+	return [...]string{"", "CREATED", "SENT", "UNKNOWN", "UNDOING", "POSTED", "RECEIPTED", "DECLINED", "FAILED"}[s]
+}
+
 func (s intentState) open() bool { return s <= intentUndoing }
 
 // intent is a payment as a terminal knows it.
@@ -33,6 +38,11 @@ type intent struct {
 	dues  []ledgerapi.DueRef
 	total si.Fen
 	asked bool // a question about it is under way
+	calls int  // how often it was sent
+
+	outcome  engine.CardOutcome // the card's last word, on disk once said is set
+	said     bool
+	reported bool // the hub has heard it
 }
 
 // terminal is one kiosk: its journal, and what it does with one citizen after
@@ -44,6 +54,13 @@ type terminal struct {
 	life    int
 	on      bool
 	journal []*intent
+	told    []word
+}
+
+// word is what a terminal was told of a payment.
+type word struct {
+	id     si.PaymentID
+	ending engine.Ending
 }
 
 // What a terminal waits, as the kiosk does.
@@ -81,7 +98,9 @@ func (t *terminal) lose() {
 			case intentCreated:
 				i.state = intentFailed
 			case intentSent, intentUnknown, intentUndoing:
-				i.state = intentUnknown
+				if i.reported = false; !i.said {
+					i.state = intentUnknown
+				}
 				t.poll(i, pollFirst)
 			case intentPosted, intentReceipted, intentDeclined, intentFailed:
 			}
@@ -107,12 +126,15 @@ func (t *terminal) serve(who *citizen, dues []ledgerapi.DueRef) {
 		t.pay(i)
 		if t.w.chance(t.d, Impatience) {
 			t.soon(t.d.between(time.Millisecond, 3*time.Second), func() {
-				t.w.meets(Impatience, i.id)
-				t.pay(i)
+				if i.state == intentSent {
+					t.w.meets(Impatience, i.id)
+					t.pay(i)
+				}
 			})
 		}
 		t.soon(payWait, func() {
 			if i.state == intentSent {
+				t.w.story(i.id, "terminal %d has waited %s for an answer", t.no, payWait)
 				i.state = intentUnknown
 				t.poll(i, pollFirst)
 			}
@@ -125,9 +147,9 @@ func (t *terminal) serve(who *citizen, dues []ledgerapi.DueRef) {
 
 // call carries a call to the hub and its answer back, with what happens to them
 // on the way.
-func (t *terminal) call(id si.PaymentID, ask func(answer func(engine.Answer)), then func(engine.Answer)) {
-	w := t.w
-	times := 1
+func (t *terminal) call(i *intent, ask func(answer func(engine.Answer)), then func(engine.Answer)) (times int) {
+	w, id := t.w, i.id
+	times = 1
 	if w.chance(t.d, AskTwice) {
 		times = 2
 	}
@@ -136,11 +158,16 @@ func (t *terminal) call(id si.PaymentID, ask func(answer func(engine.Answer)), t
 		w.meets(AskLost, id)
 	}
 	if lostThere {
-		return
+		return times
 	}
 	back := func(a engine.Answer) {
 		if !lostBack {
-			t.soon(t.d.tail(wireTime), func() { then(a) })
+			t.soon(t.d.tail(wireTime), func() {
+				if a.Ending != 0 {
+					t.hears(i, a)
+				}
+				then(a)
+			})
 		}
 	}
 	for i := range times {
@@ -151,11 +178,18 @@ func (t *terminal) call(id si.PaymentID, ask func(answer func(engine.Answer)), t
 			w.hub.soon(0, func() { ask(back) })
 		})
 	}
+	return times
+}
+
+// hears notes the hub's word.
+func (t *terminal) hears(i *intent, a engine.Answer) {
+	t.told = append(t.told, word{i.id, a.Ending})
+	t.w.story(i.id, "terminal %d (%s) hears: %s%s", t.no, i.state, endingNames[a.Ending], [...]string{"", ", and the card's word is awaited"}[bit(a.AwaitCard)])
 }
 
 // pay sends the payment.
 func (t *terminal) pay(i *intent) {
-	t.call(i.id, func(answer func(engine.Answer)) { t.w.hub.pay(t.w.intentOf(t, i), answer) }, func(a engine.Answer) { t.answered(i, a) })
+	i.calls += t.call(i, func(answer func(engine.Answer)) { t.w.hub.pay(t.w.intentOf(t, i), answer) }, func(a engine.Answer) { t.answered(i, a) })
 }
 
 // answered takes the hub's word about a payment.
@@ -165,12 +199,27 @@ func (t *terminal) answered(i *intent, a engine.Answer) {
 	}
 	switch a.Ending {
 	case engine.Paid:
-		if a.AwaitCard && i.state != intentUnknown && i.state != intentUndoing {
+		switch {
+		case i.state == intentUndoing:
+			// Told so by a hub that had not made the card's no durable when it
+			// died, or by one that has not heard the card's word yet.
+			i.reported = false
+		case !a.AwaitCard:
+			t.print(i)
+		case i.state == intentSent:
 			t.card(i)
+		}
+	case engine.Refused:
+		// A kiosk sends once, and a refusal ends that. Sent twice, another copy
+		// may still be accepted: the id is closed first.
+		if i.calls > 1 && i.state != intentUndoing {
+			i.calls, i.state = 1, intentUnknown
+			t.close(i)
+			t.poll(i, pollFirst)
 			return
 		}
-		t.posted(i)
-	case engine.NotCharged, engine.Refused:
+		i.state = intentDeclined
+	case engine.NotCharged:
 		i.state = intentDeclined
 	case engine.Pending:
 		if i.state == intentSent {
@@ -180,33 +229,44 @@ func (t *terminal) answered(i *intent, a engine.Answer) {
 	}
 }
 
-// posted ends a payment that is paid. What was asked about is asked once more
-// before paper comes out, because a card may have said no meanwhile.
-func (t *terminal) posted(i *intent) {
-	if t.w.truth.state(i.id) != ledgerapi.PayPosted {
-		i.state = intentUnknown
-		t.poll(i, pollFirst)
-		return
-	}
+func (t *terminal) print(i *intent) {
 	i.state = intentReceipted
+	t.w.story(i.id, "terminal %d prints the receipt", t.no)
 	t.w.truth.printed(i.id)
 }
 
 // card is the chip's last word about an approved payment, and its report.
 func (t *terminal) card(i *intent) {
-	outcome := engine.CardTC
+	i.state, i.outcome = intentUndoing, engine.CardTC
 	if t.w.chance(t.d, CardNo) {
-		outcome = []engine.CardOutcome{engine.CardAAC, engine.CardARPCBad, engine.CardRemoved}[t.d.IntN(3)]
+		i.outcome = []engine.CardOutcome{engine.CardAAC, engine.CardARPCBad, engine.CardRemoved}[t.d.IntN(3)]
 		t.w.meets(CardNo, i.id)
 	}
-	i.state = intentUndoing
-	report := func() {
-		t.call(i.id, func(func(engine.Answer)) { t.w.hub.card(i.id, outcome) }, func(engine.Answer) {})
-	}
 	t.soon(t.d.between(100*time.Millisecond, 2*time.Second), func() {
-		report()
-		t.soon(time.Second, report) // a report may be repeated
+		t.w.story(i.id, "the card says: %s", [...]string{engine.CardTC: "agreed", engine.CardAAC: "refused", engine.CardARPCBad: "the bank's cryptogram is wrong",
+			engine.CardRemoved: "nothing, it was pulled"}[i.outcome])
+		i.said = true
+		t.report(i)
+		t.soon(time.Second, func() { t.report(i) }) // a report may be repeated
 		t.poll(i, pollFirst)
+	})
+}
+
+// report tells the hub the card's word. What it answers to that is final, or
+// says that the payment is being taken back.
+func (t *terminal) report(i *intent) {
+	t.call(i, func(answer func(engine.Answer)) {
+		t.w.hub.card(i.id, i.outcome)
+		t.w.hub.ask(i.id, answer)
+	}, func(a engine.Answer) {
+		i.reported = true
+		switch {
+		case !i.state.open():
+		case a.Ending == engine.Paid:
+			t.print(i)
+		default:
+			t.answered(i, a)
+		}
 	})
 }
 
@@ -218,24 +278,26 @@ func (t *terminal) poll(i *intent, wait time.Duration) {
 	i.asked = true
 	t.soon(wait, func() {
 		i.asked = false
-		if !i.state.open() {
+		switch {
+		case !i.state.open():
 			return
+		case i.state == intentUndoing && !i.reported:
+			t.report(i)
+		default:
+			t.call(i, func(answer func(engine.Answer)) { t.w.hub.ask(i.id, answer) }, func(a engine.Answer) {
+				if a.Ending == 0 {
+					t.close(i)
+					return
+				}
+				t.answered(i, a)
+			})
 		}
-		t.call(i.id, func(answer func(engine.Answer)) { t.w.hub.ask(i.id, answer) }, func(a engine.Answer) {
-			if a.Ending == 0 {
-				t.close(i)
-				return
-			}
-			if a.Ending == engine.Paid && a.AwaitCard && i.state == intentUndoing {
-				return // the report is on its way
-			}
-			t.answered(i, a)
-		})
 		t.poll(i, min(2*wait, pollMost))
 	})
 }
 
 // close makes sure that an id which the hub never saw is never paid.
 func (t *terminal) close(i *intent) {
-	t.call(i.id, func(answer func(engine.Answer)) { t.w.hub.close(i.id, answer) }, func(a engine.Answer) { t.answered(i, a) })
+	t.w.story(i.id, "the hub knows no such payment; terminal %d has its id closed", t.no)
+	t.call(i, func(answer func(engine.Answer)) { t.w.hub.close(i.id, answer) }, func(a engine.Answer) { t.answered(i, a) })
 }

@@ -21,6 +21,7 @@ type truth struct {
 	receipts map[si.ReceiptNo]si.PaymentID
 	versions map[si.DueID]uint16 // bumped when a paid due is taken back
 	lies     map[bankDeal]Fault
+	breaks   []bankDeal // that the match found
 	// counts of what came about, for the report and for "void if too few".
 	posted, voided, reversals int
 }
@@ -179,7 +180,11 @@ func (t *truth) move(f *fact, to ledgerapi.PayState) {
 	if !ok {
 		t.w.violate("I12", f.id, "goes from %s to %s", f.state, to)
 	}
-	t.w.story(f.id, "the ledger says %s", to)
+	if f.state == to {
+		t.w.story(f.id, "the ledger keeps a note, and still says %s", to)
+	} else {
+		t.w.story(f.id, "the ledger says %s, not %s", to, f.state)
+	}
 	f.state = to
 }
 
@@ -319,7 +324,6 @@ func (t *truth) lie(kind Fault, b *bank, key dealKey) {
 func (t *truth) told(id si.PaymentID, e engine.Ending) {
 	f := t.fact(id)
 	t.w.checks["R7"]++
-	t.w.story(id, "the terminal is told: %s", endingNames[e])
 	switch e {
 	case engine.Paid:
 		if f.state != ledgerapi.PayPosted && !f.endings[engine.Paid] {
@@ -472,7 +476,7 @@ func (t *truth) match(b *bank) {
 		if found := bankHas != ledgerHas; found && t.lies[k] == FaultNone {
 			t.w.violate("I7", f.id, "bank %s has %d fen, the ledger %d, and nobody lied", b.prof.Code, bankHas, ledgerHas)
 		} else if found {
-			t.w.breaks++
+			t.breaks = append(t.breaks, k)
 		}
 	}
 }

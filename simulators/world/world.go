@@ -41,6 +41,7 @@ type citizen struct {
 type World struct {
 	seed  uint64
 	plan  Plan
+	rates [faultEnd]int // of the plan
 	k     *kernel
 	epoch time.Time // virtual time 0
 	net   dice
@@ -57,14 +58,12 @@ type World struct {
 	crowd     dice
 
 	asked  int
-	breaks int
 	checks map[string]uint64
 	cells  Cells
 	found  []Violation
 
 	without string // an invariant that is switched off
-	explain si.PaymentID
-	tell    func(line string)
+	tale    tale
 }
 
 // Violation is an invariant that does not hold.
@@ -95,17 +94,9 @@ func (w *World) violate(inv string, id si.PaymentID, format string, args ...any)
 	w.story(id, "VIOLATION of %s: %s", inv, fmt.Sprintf(format, args...))
 }
 
-// story adds a line to the tale of a payment that somebody wants to hear.
-func (w *World) story(id si.PaymentID, format string, args ...any) {
-	if w.tell == nil || (id != w.explain && !id.IsZero()) || (id.IsZero() && w.explain.IsZero()) {
-		return
-	}
-	w.tell(w.true().In(si.China).Format("15:04:05.000") + "  " + fmt.Sprintf(format, args...))
-}
-
 // chance is true when a fault happens now.
 func (w *World) chance(d dice, f Fault) bool {
-	if w.calm || !d.luck(w.plan[f]) {
+	if w.calm || !d.luck(w.rates[f]) {
 		return false
 	}
 	w.cells.Faults[f]++
@@ -113,13 +104,17 @@ func (w *World) chance(d dice, f Fault) bool {
 }
 
 // meets notes that a fault has met a payment in its present state.
-func (w *World) meets(f Fault, id si.PaymentID) { w.cells.Met[f][w.truth.state(id)]++ }
+func (w *World) meets(f Fault, id si.PaymentID) {
+	w.cells.Met[f][w.truth.state(id)]++
+	w.story(id, "! %s", f)
+}
 
 // meetsAll notes that a fault has met every payment under way at a bank, 0 for
 // all banks.
 func (w *World) meetsAll(f Fault, no si.Bank) {
 	for _, p := range w.ledger.m.Pending(no) {
 		w.cells.Met[f][p.State]++
+		w.story(p.ID, "! %s", f)
 	}
 }
 
@@ -168,6 +163,9 @@ func newWorld(seed uint64, plan Plan) (*World, error) {
 	w := &World{seed: seed, plan: plan, k: newKernel(), epoch: time.Date(2026, 11, 24, 7, 0, 0, 0, si.China), calm: true,
 		profiles: profiles, banks: map[si.Bank]*bank{}, checks: map[string]uint64{},
 		net: newDice(seed, streamNet), crowd: newDice(seed, streamCitizen)}
+	for _, f := range plan.faults() {
+		w.rates[f] = plan[f]
+	}
 	w.truth = newTruth(w)
 	w.hub = newHub(w, newDice(seed, streamHub))
 	w.ledger = newLedger(w, newDice(seed, streamLog))

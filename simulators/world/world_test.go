@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"reflect"
 	"runtime"
+	"strings"
 	"testing"
+
+	"github.com/shebao-pay/shebao/si"
 )
 
 // testPayments is how many payments a day has in the tests.
@@ -14,7 +17,7 @@ const testPayments = 1000
 // TestDays plays days of several plans: nothing breaks, and the faults happen.
 // The run of every `make test` is the command's, over 500 seeds.
 func TestDays(t *testing.T) {
-	s, err := PlayAll(context.Background(), 1, 32, testPayments, nil, func(int) {})
+	s, err := PlayAll(context.Background(), 1, 32, Options{Payments: testPayments}, func(int) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +41,7 @@ func TestDays(t *testing.T) {
 func TestSameSeedSameHash(t *testing.T) {
 	run := func(procs int) string {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
-		s, err := PlayAll(context.Background(), 1, 6, testPayments, nil, func(int) {})
+		s, err := PlayAll(context.Background(), 1, 6, Options{Payments: testPayments}, func(int) {})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -106,14 +109,49 @@ func FuzzPlan(f *testing.F) {
 
 // TestShrink leaves only the faults that matter.
 func TestShrink(t *testing.T) {
-	// A world in which the deadline of an invariant cannot be met: a bank that
-	// lies is the only thing that can make a break.
-	d, err := Play(3, Options{Payments: testPayments, Plan: Plan{BankForgets: 50_000, ReplyTwice: 10_000}})
-	if err != nil || d.Breaks == 0 {
-		t.Fatalf("no break with a bank that forgets: %+v, %v", d.Breaks, err)
+	plan := Plan{ReplyTwice: 10_000, BankForgets: 50_000, HSMAway: 10_000}
+	lies := func(p Plan) (bool, error) { // what a bank forgets is the only thing that can make a break here
+		d, err := Play(3, Options{Payments: testPayments, Plan: p})
+		return d.Breaks > 0, err
 	}
-	small, err := Shrink(3, testPayments, Plan{BankForgets: 50_000, ReplyTwice: 10_000}, "none such")
-	if err != nil || len(small) != 2 {
-		t.Errorf("Shrink without a violation gives %v, %v, want the whole plan", small, err)
+	if small, err := Shrink(plan, lies); err != nil || len(small) != 1 || small[BankForgets] != 50_000 {
+		t.Errorf("Shrink gives %v, %v, want the forgetful bank alone", small, err)
+	}
+	if small, err := Shrink(plan, Breaks(3, testPayments, "none such")); err != nil || !reflect.DeepEqual(small, plan) {
+		t.Errorf("Shrink of a sound day gives %v, %v, want the whole plan", small, err)
+	}
+	if len(plan) != 3 {
+		t.Errorf("the plan that was given is now %v", plan)
+	}
+}
+
+// TestTale holds that the story of a payment begins with its first line, ends
+// with what everybody has, and is about no other.
+func TestTale(t *testing.T) {
+	var id si.PaymentID
+	d, err := Play(2, Options{Payments: 200, Export: func(_ uint64, tables []Table) error {
+		for _, x := range tables {
+			if x.Name == "intent" {
+				id, _ = si.ParsePaymentID(x.Rows[0][0].(string))
+			}
+		}
+		return nil
+	}})
+	if err != nil || id.IsZero() {
+		t.Fatalf("no payment: %v", err)
+	}
+	var lines []string
+	again, err := Play(2, Options{Payments: 200, Explain: id, Tell: func(l string) { lines = append(lines, l) }})
+	if err != nil || again.Hash != d.Hash {
+		t.Errorf("the day that is told is another: %v", err)
+	}
+	if len(lines) < 4 || !strings.HasPrefix(lines[0], "Payment "+id.String()+" of seed 2") || !strings.Contains(lines[1], "confirms") ||
+		!strings.HasPrefix(lines[len(lines)-1], "In the end the ledger says ") || len(lines) > 200 {
+		t.Errorf("the tale: %q", lines)
+	}
+	lines = nil
+	if _, err := Play(2, Options{Payments: 200, Explain: si.PaymentID{1}, Tell: func(l string) { lines = append(lines, l) }}); err != nil ||
+		len(lines) != 1 || !strings.HasPrefix(lines[0], "Nothing happens to payment ") {
+		t.Errorf("the tale of nobody: %q, %v", lines, err)
 	}
 }

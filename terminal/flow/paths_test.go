@@ -148,6 +148,30 @@ func TestCardsWord(t *testing.T) {
 	if r.disk[r.pays[0].ID].State != Posted {
 		t.Errorf("card refused, kept: %v", r.disk[r.pays[0].ID].State)
 	}
+	// The hub that announced the reversal died before that was durable, and the
+	// next one calls the payment posted: it is told the card's word again, and
+	// what it answers to that counts.
+	for _, answer := range []string{termapi.PaymentPending, termapi.PaymentPosted} {
+		r = newRig(t).reported(cardauth.OutcomeAAC, termapi.PaymentPending).want(stPending)
+		r.after(DefaultTimes().AskFirst)
+		ask := asked[AskPayment](r)
+		s := told(r.pays[0], termapi.PaymentPosted)
+		s.AwaitCard = false
+		r.do(PaymentTold{ask.Op, ask.ID, s})
+		rep := asked[Report](r)
+		if got := r.disk[r.pays[0].ID]; got.State != Posted || got.Reported || r.m.Unsettled() != 1 {
+			t.Errorf("a reversal that a hub forgot: %+v, %d unsettled", got, r.m.Unsettled())
+		}
+		if rep.Outcome.Outcome != termapi.OutcomeAAC {
+			t.Errorf("reported again: %+v", rep.Outcome)
+		}
+		s.State = answer
+		r.do(PaymentTold{rep.Op, rep.ID, s})
+		want := map[string]PayState{termapi.PaymentPending: Undoing, termapi.PaymentPosted: Posted}[answer]
+		if got := r.disk[r.pays[0].ID]; got.State != want || !got.Reported {
+			t.Errorf("reported again, answered %s: %+v", answer, got)
+		}
+	}
 	// The report finds no answer: not "paid", and it is repeated until it does.
 	r = newRig(t).reporting(cardauth.OutcomeTC)
 	r.do(HubFailed{Op: r.m.op, Kind: FailUnknown}).want(stPending)

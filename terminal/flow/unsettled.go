@@ -190,6 +190,14 @@ func (m *Machine) unsettledTold(t PaymentTold) {
 func (m *Machine) toldPosted(at int, t PaymentTold, asked bool) {
 	o := &m.unsettled.list[at]
 	o.intent.Receipt, o.intent.Incident = t.State.Receipt.No, t.State.Incident
+	if o.intent.State == Undoing && o.intent.Outcome != "" {
+		// The hub that announced the reversal stopped before it was durable. It
+		// is told the card's word again; what it answers to that counts.
+		o.intent.Reported, o.intent.Reason = false, ""
+		m.put(o, Posted)
+		o.next = m.now
+		return
+	}
 	reported := asked && o.intent.State == Posted
 	if t.State.AwaitCard && !reported {
 		if o.intent.Outcome == "" {
