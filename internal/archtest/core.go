@@ -29,6 +29,7 @@ var cores = map[string][]string{
 	"settlement/engine":   nil,
 	"settlement/bankmsg":  nil,
 	"settlement/recon":    nil,
+	"settlement/bankfile": nil,
 	"terminal/flow":       nil,
 	"settlement/banklink": {"session.go", "pending.go", "breaker.go"}, // the machine half; the rest is its TCP shell
 }

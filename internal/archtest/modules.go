@@ -52,7 +52,7 @@ var modules = map[string]module{
 	"github.com/nicksnyder/go-i18n/v2": {"v2.7.0", "words of the screens",
 		[]string{"terminal/kiosk"}, nil},
 	"golang.org/x/text": {"v0.43.0", "GBK and GB 18030; language tags of the kiosk",
-		[]string{"cardauth/sscard", "settlement/bankmsg", "terminal/kiosk", "terminal/print", "simulators/..."}, []string{"terminal/..."}},
+		[]string{"cardauth/sscard", "settlement/bankfile", "settlement/bankmsg", "terminal/kiosk", "terminal/print", "simulators/..."}, []string{"terminal/..."}},
 	"golang.org/x/crypto": {"v0.58.0", "argon2id of the key store",
 		[]string{"cardauth/softhsm"}, nil},
 	"golang.org/x/sys": {"v0.49.0", "what the operating system offers beyond package syscall",

@@ -11,16 +11,17 @@ import (
 // travels as JSON, the configuration of programs, and the private mirror
 // structs of adapters, file by file.
 var tagged = []string{
-	"si/termapi/...",               // bodies of the terminal API
-	"cmd/...",                      // configuration files, lines of output
-	"simulators/...",               // scripts, control sockets and journals of the simulated world
-	"cardauth/epp/socket.go",       // lines on the PIN pad's socket
-	"ledger/assess/parse.go",       // the rate table as people write it
-	"ledger/enrol/parse.go",        // the rules of cover as people write them
-	"settlement/profile/rules.go",  // a bank's rules as people write them
-	"settlement/operator/...",      // bodies of the operator socket
-	"settlement/termsrv/routes.go", // places in a path, for the framework
-	"terminal/journal/record.go",   // journal records
+	"si/termapi/...",                 // bodies of the terminal API
+	"cmd/...",                        // configuration files, lines of output
+	"simulators/...",                 // scripts, control sockets and journals of the simulated world
+	"cardauth/epp/socket.go",         // lines on the PIN pad's socket
+	"ledger/assess/parse.go",         // the rate table as people write it
+	"ledger/enrol/parse.go",          // the rules of cover as people write them
+	"settlement/bankfile/camtxml.go", // elements of camt.053
+	"settlement/profile/rules.go",    // a bank's rules as people write them
+	"settlement/operator/...",        // bodies of the operator socket
+	"settlement/termsrv/routes.go",   // places in a path, for the framework
+	"terminal/journal/record.go",     // journal records
 }
 
 // checkTags holds that domain types carry no tags of a wire or a store.

@@ -64,8 +64,8 @@ var classes = [classEnd]func(v []byte, c *column) string{
 	masked: func(v []byte, _ *column) string {
 		return oneOf(isMasked(v), "is no masked account: six digits, asterisks, four digits")
 	},
-	lowerHex: func(v []byte, _ *column) string {
-		return oneOf(isHex(v, 'a'), "has other than lower-case hexadecimal digits")
+	lowerHex: func(v []byte, c *column) string {
+		return oneOf(len(v) == c.max && isHex(v, 'a'), "is not its number of lower-case hexadecimal digits")
 	},
 	upperHex: func(v []byte, _ *column) string {
 		return oneOf(isHex(v, 'A') && len(v)%2 == 0, "is no whole bytes in upper-case hexadecimal")

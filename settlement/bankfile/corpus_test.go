@@ -49,19 +49,24 @@ func draftOf(t testing.TB, s Settings) *draft {
 // bytes is the file with a right hash, if its last line still is a trailer.
 func (d *draft) bytes() []byte {
 	last := len(d.lines) - 1
-	body := bytes.Join(d.lines[:last], nil)
-	tail := bytes.Clone(d.lines[last])
+	return append(d.seal(bytes.Join(d.lines[:last], nil), bytes.Clone(d.lines[last])), '\n')
+}
+
+// seal puts the hash of body into a trailer without its line end, if it has a
+// place for one, and joins them.
+func (d *draft) seal(body, tail []byte) []byte {
 	digest := fmt.Sprintf("%x", sha256.Sum256(body))
 	if d.l.Digest == MD5 {
 		digest = fmt.Sprintf("%x", md5.Sum(body))
 	}
+	separator := []byte(d.l.Separator)
 	if d.l.Fixed != nil {
-		copy(tail[48:], digest)
-	} else if f := bytes.Split(tail, []byte("|")); len(f) == 7 {
+		copy(tail[min(48, len(tail)):], digest)
+	} else if f := bytes.Split(tail, separator); len(f) == 7 {
 		f[5] = []byte(digest)
-		tail = bytes.Join(f, []byte("|"))
+		tail = bytes.Join(f, separator)
 	}
-	return append(append(body, tail...), '\n')
+	return append(body, tail...)
 }
 
 // set puts a value into a field: 0 is the letter of the line.
@@ -178,7 +183,8 @@ func corpus(t testing.TB) []corpusFile {
 		flagged("flag-file-has-another-"+name, x)
 	}
 	text := string(ok.Append(nil))
-	for name, s := range ordered[string]("empty", "", "hash-in-capitals", strings.ToUpper(text[len(text)-68:len(text)]), "no-last-separator", strings.TrimSuffix(text, "|\n"),
+	for name, s := range ordered[string]("empty", "", "hash-in-capitals", strings.ToUpper(text[len(text)-68:]), "no-last-separator", strings.TrimSuffix(text, "|\n"),
+		"hash-of-66-digits", strings.Replace(text, "|\n", "00|\n", 1), "hash-of-62-digits", text[:len(text)-4]+"|\n",
 		"size-with-zero", strings.Replace(text, "|", "|0", 1), "path", "../"+text, "second-line", text+text, "long", text+strings.Repeat(" ", MaxFlag)) {
 		out = append(out, corpusFile{HashDiffers, "flag-file-" + name, []byte(s), func(b []byte) error { _, err := ParseFlag(b); return err }})
 	}

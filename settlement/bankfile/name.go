@@ -1,7 +1,6 @@
 package bankfile
 
 import (
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -121,9 +120,10 @@ func ParseFlag(b []byte) (Flag, error) {
 		return bad("the size is no number")
 	}
 	f.Size = size
-	if n, err := hex.Decode(f.SHA256[:], []byte(p[2])); err != nil || n != len(f.SHA256) || strings.ToLower(p[2]) != p[2] {
+	if len(p[2]) != 2*len(f.SHA256) || !isHex([]byte(p[2]), 'a') {
 		return bad("the hash is not 64 lower-case hexadecimal digits")
 	}
+	unhex(f.SHA256[:], []byte(p[2]))
 	if _, err := ParseName(f.Name); err != nil {
 		return bad("the name is none of a bank file")
 	}

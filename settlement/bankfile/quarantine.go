@@ -33,7 +33,7 @@ var reasons = [codeEnd]struct{ english, chinese string }{
 	Duplicate:    {"a line number or a row comes twice", "行号或明细重复"},
 	OtherDate:    {"a line is of another settlement date than the file", "明细的结算日与文件头不同"},
 	OverLimit:    {"over a limit of size, lines or length", "超过文件大小、行数或行长的限制"},
-	BadStatement: {"a check of the account statement fails", "账户对账单校验不符"},
+	BadStatement: {"a check of the account statement fails", "账户对账报文校验不符"},
 	BadSignature: {"signature or manifest is wrong", "签名或清单有误"},
 }
 
