@@ -28,7 +28,7 @@ sim: build
 
 ## make planted        planted bugs, each found by its seed
 planted:
-	go test -tags planted -count=1 -run 'TestPlanted|TestChecksMatter' ./simulators/world
+	go test -tags planted -count=1 -run 'TestPlanted|TestChecksMatter' ./simulators/world ./ledger/replog
 
 ## make build          all programs into bin/
 build: setup-build
