@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -396,6 +399,40 @@ func (d *Disk) Put(name string, b []byte) {
 		d.settle(c)
 	}
 	d.changes = nil
+}
+
+// CopyIn puts every file of a real folder under dir, durable.
+func (d *Disk) CopyIn(dir, from string) error {
+	return filepath.WalkDir(from, func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(name) // #nosec G304 -- the caller's own folder
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, name)
+		d.Put(path.Join(dir, filepath.ToSlash(rel)), b)
+		return err
+	})
+}
+
+// CopyOut writes every file under dir, as its readers see it, into a real folder.
+func (d *Disk) CopyOut(dir, to string) error {
+	for _, p := range d.Paths() {
+		rel, ok := strings.CutPrefix(p, strings.TrimSuffix(dir, "/")+"/")
+		if !ok {
+			continue
+		}
+		name := filepath.Join(to, filepath.FromSlash(rel))
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			return err
+		}
+		if err := os.WriteFile(name, d.Bytes(p), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // grow makes sure that data has a size, zeros behind.

@@ -35,6 +35,10 @@ type Mounted struct {
 // Mount shows the disk at an empty folder, through /dev/fuse. It needs the right
 // to mount, or fusermount3 of the Debian package fuse3; the error says which is
 // missing.
+//
+// Other processes use the folder. This one serves it, and must not map a file of
+// it into memory, as bbolt does: whoever waits for such a page stops the garbage
+// collector, and with it the goroutine that would bring the page.
 func (d *Disk) Mount(dir string) (*Mounted, error) {
 	v := &view{RawFileSystem: fuse.NewDefaultRawFileSystem(), d: d, nodes: map[uint64]*node{}, folders: map[uint64]string{}}
 	d.mu.Lock()

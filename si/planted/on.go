@@ -20,6 +20,9 @@ var names = [End]string{"", "trust-bad-mac", "trust-mismatch", "bad-mac-declines
 // On tells whether a bug is switched on.
 func On(b Bug) bool { return b == active }
 
+// Active is the name of the bug that is switched on, or nothing.
+func Active() string { return names[active] }
+
 // Names lists the bugs that the simulated world must find.
 func Names() []string { return names[1:AckBeforeSync] }
 

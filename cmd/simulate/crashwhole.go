@@ -1,0 +1,7 @@
+package main
+
+import "context"
+
+func (r *crashRun) journals(ctx context.Context, dir string, kills int) error { return nil }
+func (r *crashRun) systems(ctx context.Context, dir string, kills int) error  { return nil }
+func (r *crashRun) plays(ctx context.Context, dir string, kills int) error    { return nil }
