@@ -161,7 +161,7 @@ func (f *crashFlags) run(ctx context.Context, r *crashRun) (err error) {
 	}
 	r.out.Date, r.out.Commit, r.out.Machine = time.Now().Format(time.DateOnly), m.commit, m.String()
 	alone := f.kills - f.whole - f.plays
-	journal := alone / 5
+	journal := alone / 4
 	steps := []func() error{
 		func() error { return r.ledgers(ctx, dir, alone-journal) },
 		func() error { return r.journals(ctx, dir, journal) },

@@ -32,7 +32,7 @@ const (
 	crashDues    = 20_000
 	crashSegment = 64 << 10
 	// crashEvery is how often the child makes a checkpoint, and so archives.
-	crashEvery = 15 * time.Millisecond
+	crashEvery = 30 * time.Millisecond
 	// crashPause keeps a child's clients from paying more than a kill needs.
 	crashPause = 3 * time.Millisecond
 
@@ -48,7 +48,7 @@ const (
 // that each child meets new segments, checkpoints and the archive.
 func crashConfig(dir string) ledger.Config {
 	return ledger.Config{Dir: dir, Region: directRegion, Area: directArea, MinFree: 1, Segment: crashSegment, KeepSegments: 1,
-		CheckpointEvery: time.Hour, Election: 20 * time.Millisecond}
+		CheckpointEvery: crashEvery, Election: 20 * time.Millisecond}
 }
 
 // crashPay is the one payment that a due ever gets: asked for again it is the

@@ -63,6 +63,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.AddCommand(demoCommand(), playCommand(), loadCommand(), faultsCommand(), residentsCommand(), worldCommand(),
-		bankhostCommand(), counterCommand(), kioskCommand(), benchCommand(), crashCommandLine(), tailCmd(), crashLedgerCommand())
+		bankhostCommand(), counterCommand(), kioskCommand(), benchCommand(), crashCommandLine(), tailCmd(), crashLedgerCommand(), crashJournalChild())
 	return root.ExecuteContext(ctx)
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 	"syscall"
@@ -105,10 +106,30 @@ func Open(path string, o Options) (*Journal, error) {
 		dir := filepath.Dir(path)
 		j.free = func() (uint64, error) { return freeBytes(dir) }
 	}
-	if err := j.load(o.Terminal); err != nil {
+	if err = j.load(o.Terminal); err == nil {
+		err = syncNames(path)
+	}
+	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return j, nil
+}
+
+// syncNames makes the names of the file and of its folder durable. bbolt syncs
+// what is in a file, not that there is one: without this a power failure takes a
+// new journal away with everything in it.
+func syncNames(path string) error {
+	dir := filepath.Dir(path)
+	for _, p := range []string{dir, filepath.Dir(dir)} {
+		d, err := os.Open(p) // #nosec G304 -- the terminal's own folder
+		if err == nil {
+			err = errors.Join(d.Sync(), d.Close())
+		}
+		if err != nil {
+			return fmt.Errorf("journal: make the name of %s durable: %w", path, err)
+		}
+	}
+	return nil
 }
 
 func freeBytes(dir string) (uint64, error) {
