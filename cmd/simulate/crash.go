@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -276,6 +277,10 @@ type point struct {
 	call string // of strace; "" without one
 	file string // in the child's folder
 	most int    // it dies at one of the first so many times
+	// fails is the error with which a call of the failing disk is answered from
+	// then on; 0 is none. The child must end by itself.
+	fails  syscall.Errno
+	refuse faultfs.Call
 }
 
 // strace is the command line that kills at the nth call on the file.

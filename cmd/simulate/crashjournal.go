@@ -9,10 +9,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/shebao-pay/shebao/internal/faultfs"
 	"github.com/shebao-pay/shebao/ledger/replog"
 	"github.com/shebao-pay/shebao/si"
 	"github.com/shebao-pay/shebao/si/termapi"
@@ -33,6 +35,9 @@ var journalPoints = []point{
 	{name: "journal sync", call: "fdatasync", file: "journal.bolt", most: 16},
 	{name: "before answer", trap: true, most: 12}, {name: "after answer", trap: true, most: 12},
 	{name: "any time"}, {name: "start"},
+	{name: "write: disk full", fails: syscall.ENOSPC, refuse: faultfs.Write, most: 24},
+	{name: "write: device error", fails: syscall.EIO, refuse: faultfs.Write, most: 24},
+	{name: "sync: device error", fails: syscall.EIO, refuse: faultfs.Sync, most: 16},
 }
 
 func crashIntent(n int, s flow.PayState, at time.Time) flow.Intent {

@@ -12,8 +12,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
+	"syscall"
 	"time"
 
+	"github.com/shebao-pay/shebao/internal/faultfs"
 	"github.com/shebao-pay/shebao/ledger"
 	"github.com/shebao-pay/shebao/ledger/core"
 	"github.com/shebao-pay/shebao/si"
@@ -34,6 +37,10 @@ var ledgerPoints = []point{
 	{name: "checkpoint page", call: "pwrite64", file: "state.bolt", most: 12},
 	{name: "checkpoint sync", call: "fdatasync", file: "state.bolt", most: 5},
 	{name: "any time"}, {name: "start"},
+	{name: "write: disk full", fails: syscall.ENOSPC, refuse: faultfs.Write, most: 60},
+	{name: "write: device error", fails: syscall.EIO, refuse: faultfs.Write, most: 60},
+	{name: "sync: device error", fails: syscall.EIO, refuse: faultfs.Sync, most: 60},
+	{name: "rename: device error", fails: syscall.EIO, refuse: faultfs.Rename, most: 3},
 }
 
 // bedKills is how often one ledger is killed before another takes its place.
@@ -108,6 +115,12 @@ func (b *bed) life(ctx context.Context, p point, dir string, hear func(kind byte
 	if p.trap {
 		args = append(args, "--point", p.name, "--nth", strconv.Itoa(nth))
 	}
+	if p.fails != 0 && b.disk == nil {
+		p = point{name: "any time"}
+	}
+	if p.fails != 0 {
+		b.disk.FailAt(p.refuse, nth, p.fails)
+	}
 	c, err := crashChild(ctx, wrap, append(args, plantedArgs()...)...)
 	if err != nil {
 		return "", fmt.Errorf("crash: %w", err)
@@ -115,7 +128,7 @@ func (b *bed) life(ctx context.Context, p point, dir string, hear func(kind byte
 	where := p.name
 	late := time.AfterFunc(crashStart, c.kill)
 	defer late.Stop()
-	byClock := p.call == "" && !p.trap
+	byClock := p.call == "" && !p.trap && p.fails == 0
 	if p.name == "start" {
 		late.Reset(time.Duration(rng.IntN(60)) * time.Millisecond)
 	}
@@ -140,7 +153,14 @@ func (b *bed) life(ctx context.Context, p point, dir string, hear func(kind byte
 		where = "any time" // the point was not passed so often
 	}
 	err = c.cmd.Wait()
-	if code := c.cmd.ProcessState.ExitCode(); code > 0 && code < 128 {
+	code := c.cmd.ProcessState.ExitCode()
+	if p.fails != 0 && code > 0 {
+		if !strings.Contains(c.words.String(), p.fails.Error()) {
+			return where, errors.Join(wrong, fmt.Errorf("a disk that answers %q: it ended with %s", p.fails, wordOf(c.words.String())))
+		}
+		return where, wrong
+	}
+	if code > 0 && code < 128 {
 		return where, errors.Join(wrong, fmt.Errorf("a start behind a kill: %s: %w", wordOf(c.words.String()), err))
 	}
 	return where, wrong

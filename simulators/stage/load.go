@@ -32,7 +32,10 @@ type Load struct {
 	Dues int
 	// Kill ends settled with -9 that many times at random moments.
 	Kill int
-	Tell func(string)
+	// Strike, if it is set, chooses how: it is given settled's process id and ends
+	// it within about the given time, or returns, and then it is ended.
+	Strike func(pid int, within time.Duration)
+	Tell   func(string)
 }
 
 // LoadResult is what a run came to.
@@ -292,10 +295,15 @@ func (s *Stage) killAtRandom(ctx context.Context, l Load) int {
 	for done < l.Kill {
 		// A share of what is left for each; half of it is for the start.
 		share := max(pollTime, time.Until(end)/time.Duration(l.Kill-done))
-		t := time.NewTimer(rand.N(share))
+		within := rand.N(share)
 		if done > 0 {
-			t.Reset(rand.N(share / 2))
+			within = rand.N(share / 2)
 		}
+		if l.Strike != nil {
+			l.Strike(s.HubPID(), within)
+			within = 0
+		}
+		t := time.NewTimer(within)
 		select {
 		case <-ctx.Done():
 			t.Stop()
