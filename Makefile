@@ -4,12 +4,13 @@ SHELL := /bin/bash
 PERSONS ?= 1000
 FRESH ?=
 SEEDS ?= 500
+KILLS ?= 200
 GOFLAGS_BUILD := -trimpath
 VULNDB ?= ../shared/vulndb.tgz
 export CGO_ENABLED = 1
 export GOTOOLCHAIN = local
 
-.PHONY: help build run test sim planted test-long lint e2e bench bench-go bench-compare images clean setup-run setup-test setup-bench
+.PHONY: help build run test sim crash planted test-long lint e2e bench bench-go bench-compare images clean setup-run setup-test setup-bench
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -26,9 +27,14 @@ test: setup-test build sim planted
 sim: build
 	bin/simulate world --seeds 1-$(SEEDS) --payments 2000 --json
 
+## make crash          kill -9 at every point and a disk that loses unsynced writes, with a report (KILLS=n kills)
+crash: setup-test build
+	go test -count=1 -run 'Crash|EveryByte|EveryFlip|TestMount|TestFailures' ./internal/faultfs ./ledger/replog ./terminal/journal
+	bin/simulate crash --kills $(KILLS) --report docs/reports --json
+
 ## make planted        planted bugs, each found by its seed
 planted:
-	go test -tags planted -count=1 -run 'TestPlanted|TestChecksMatter' ./simulators/world ./ledger/replog
+	go test -tags planted -count=1 -run 'TestPlanted|TestChecksMatter' ./simulators/world ./ledger/replog ./cmd/simulate
 
 ## make build          all programs into bin/
 build: setup-build

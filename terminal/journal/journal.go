@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -89,12 +90,18 @@ type Journal struct {
 	commitFault func() error
 }
 
-// Open opens or makes the journal and checks its newest records.
+// Open opens or makes the journal. It reads an old one whole, as Check does, and
+// refuses with ErrDamaged what is not as it was written: a terminal asks the hub
+// for payments by what stands here.
 func Open(path string, o Options) (*Journal, error) {
 	if o.Terminal == "" || !word(o.Terminal) {
 		return nil, fmt.Errorf("journal: terminal name %q: want 1 to %d printable characters", o.Terminal, maxWord)
 	}
-	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second})
+	var db *bolt.DB
+	err := guard(func() (err error) {
+		db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second})
+		return err
+	})
 	if err != nil {
 		if errors.Is(err, berrors.ErrTimeout) {
 			return nil, fmt.Errorf("journal: %s is in use by another process", path)
@@ -106,13 +113,25 @@ func Open(path string, o Options) (*Journal, error) {
 		dir := filepath.Dir(path)
 		j.free = func() (uint64, error) { return freeBytes(dir) }
 	}
-	if err = j.load(o.Terminal); err == nil {
+	if err = guard(func() error { return j.load(o.Terminal) }); err == nil {
 		err = syncNames(path)
 	}
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return j, nil
+}
+
+// guard turns what bbolt does about a damaged file into an error: it panics, or
+// reads behind the end of a file that was cut.
+func guard(do func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", ErrDamaged, r)
+		}
+	}()
+	return do()
 }
 
 // syncNames makes the names of the file and of its folder durable. bbolt syncs
@@ -140,44 +159,73 @@ func freeBytes(dir string) (uint64, error) {
 	return s.Bavail * uint64(s.Bsize), nil
 }
 
-// load makes the buckets of a new file, or checks an old one's.
+// load makes the buckets of a new file, or checks an old one.
 func (j *Journal) load(terminal string) error {
-	return j.db.Update(func(tx *bolt.Tx) error {
-		meta := tx.Bucket(bucketMeta)
-		if meta == nil {
-			return j.create(tx, terminal)
+	fresh := false
+	err := j.db.View(func(tx *bolt.Tx) error {
+		fresh = tx.Bucket(bucketMeta) == nil
+		if st, err := os.Stat(j.db.Path()); err != nil || st.Size() < tx.Size() {
+			return errors.Join(fmt.Errorf("%w: the file is cut short", ErrDamaged), err)
 		}
-		if v := meta.Get(keyVersion); len(v) != 8 || binary.BigEndian.Uint64(v) != version {
-			return fmt.Errorf("%w: version %x, this program writes %d", ErrDamaged, v, version)
+		if err := pages(tx); err != nil || fresh {
+			return err
 		}
-		if t := meta.Get(keyTerminal); string(t) != terminal {
-			return fmt.Errorf("journal: the file is of terminal %q, not %q", t, terminal)
-		}
-		h := meta.Get(keyHead)
-		if len(h) != 8+len(j.hash) || len(meta.Get(keyAcked)) != 8 || len(meta.Get(keyFirst)) != 8 {
-			return fmt.Errorf("%w: meta", ErrDamaged)
-		}
-		for _, b := range [][]byte{bucketRecords, bucketPayments, bucketOpen} {
-			if tx.Bucket(b) == nil {
-				return fmt.Errorf("%w: no bucket %s", ErrDamaged, b)
-			}
-		}
-		j.head = binary.BigEndian.Uint64(h)
-		copy(j.hash[:], h[8:])
-		j.acked = binary.BigEndian.Uint64(meta.Get(keyAcked))
-		k, v := tx.Bucket(bucketRecords).Cursor().Last()
-		if k == nil {
-			if j.head+1 != binary.BigEndian.Uint64(meta.Get(keyFirst)) {
-				return fmt.Errorf("%w: records missing", ErrDamaged)
-			}
-			return nil
-		}
-		seq, _, hash, _, err := split(k, v)
-		if err == nil && (seq != j.head || hash != j.hash) {
-			err = fmt.Errorf("%w: the newest record is %d, the head %d", ErrDamaged, seq, j.head)
-		}
-		return err
+		return j.read(tx, terminal)
 	})
+	if err != nil || !fresh {
+		return err
+	}
+	return j.db.Update(func(tx *bolt.Tx) error { return j.create(tx, terminal) })
+}
+
+// pages looks at the header of every page: bbolt believes them, and one that
+// claims to be larger than the file makes it free pages without end.
+func pages(tx *bolt.Tx) error {
+	last := int(tx.Size()) / tx.DB().Info().PageSize
+	for id := 0; id < last; id++ {
+		p, err := tx.Page(id)
+		if err != nil {
+			return err
+		}
+		switch p.Type {
+		case "free":
+			continue
+		case "meta", "branch", "leaf", "freelist":
+		default:
+			return fmt.Errorf("%w: page %d is of no kind", ErrDamaged, id)
+		}
+		if id += p.OverflowCount; id >= last {
+			return fmt.Errorf("%w: page %d goes beyond the file", ErrDamaged, p.ID)
+		}
+	}
+	return nil
+}
+
+// read takes the head of an old file and checks all of it.
+func (j *Journal) read(tx *bolt.Tx, terminal string) error {
+	meta := tx.Bucket(bucketMeta)
+	if v := meta.Get(keyVersion); len(v) != 8 || binary.BigEndian.Uint64(v) != version {
+		return fmt.Errorf("%w: version %x, this program writes %d", ErrDamaged, v, version)
+	}
+	if t := meta.Get(keyTerminal); string(t) != terminal {
+		return fmt.Errorf("journal: the file is of terminal %q, not %q", t, terminal)
+	}
+	h := meta.Get(keyHead)
+	if len(h) != 8+len(j.hash) || len(meta.Get(keyAcked)) != 8 || len(meta.Get(keyFirst)) != 8 {
+		return fmt.Errorf("%w: meta", ErrDamaged)
+	}
+	for _, b := range [][]byte{bucketRecords, bucketPayments, bucketOpen} {
+		if tx.Bucket(b) == nil {
+			return fmt.Errorf("%w: no bucket %s", ErrDamaged, b)
+		}
+	}
+	j.head = binary.BigEndian.Uint64(h)
+	copy(j.hash[:], h[8:])
+	j.acked = binary.BigEndian.Uint64(meta.Get(keyAcked))
+	if first := binary.BigEndian.Uint64(meta.Get(keyFirst)); first == 0 || first > j.head+1 || j.acked > j.head {
+		return fmt.Errorf("%w: records %d to %d, %d of them acknowledged", ErrDamaged, first, j.head, j.acked)
+	}
+	return checkAll(tx)
 }
 
 func (j *Journal) create(tx *bolt.Tx, terminal string) error {
