@@ -180,6 +180,7 @@ var scenes = []scene{
 	}},
 	{"proof", []step{
 		{typed: "bin/simulate faults --minutes 1 --rate 100 --json", as: "bin/simulate faults --minutes 0.1 --rate 20 --terminals 6 --least 0 --json", check: says(`"pending":0,.*"lost":0,"doubled":0,"verify":"ok"`)},
+		{typed: "bin/simulate crash --kills 200 --seed 1 --json", as: "bin/simulate crash --kills 12 --whole 2 --plays 1 --seed 1 --json", check: says(`"lost":0,"doubled":0,"verify":"ok"`)},
 		{typed: "bin/simulate world", as: "bin/simulate world --seeds 1-3 --payments 200", check: says(`"violations":0,`)},
 	}},
 }
@@ -206,6 +207,7 @@ var untyped = map[string]string{
 	"simulate load --path ledger":         "a name; the load scene types it with its options",
 	"make planted":                        "a part of what make test runs",
 	"make sim":                            "a part of what make test runs",
+	"make crash":                          "minutes; the proof scene types its command",
 	"go test ./yourpackage/...":           "no such package",
 	"go test -shuffle=SEED ./yourpackage": "no such package",
 	"go test -shuffle=SEED ./thatpackage": "no such package",
