@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -114,7 +115,7 @@ func Open(path string, o Options) (*Journal, error) {
 		j.free = func() (uint64, error) { return freeBytes(dir) }
 	}
 	if err = guard(func() error { return j.load(o.Terminal) }); err == nil {
-		err = syncNames(path)
+		err = errors.Join(syncNames(path), j.assumeSent())
 	}
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -132,6 +133,44 @@ func guard(do func() error) (err error) {
 		}
 	}()
 	return do()
+}
+
+// Of each of bbolt's two heads, behind the header of its page.
+const (
+	headAt  = 16
+	headLen = 56 // then its FNV-1a sum of 64 bits
+)
+
+// assumeSent looks whether one of bbolt's two heads is damaged. Then the last
+// write is missing: a power failure tore it, or it was acknowledged and has
+// suffered since. A payment that stands at T_CREATED may have been sent, so it is
+// taken for sent, and the hub is asked.
+func (j *Journal) assumeSent() error {
+	f, err := os.Open(j.db.Path())
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	sound := true
+	for page := range int64(2) {
+		var b [headLen + 8]byte
+		if _, err := f.ReadAt(b[:], page*int64(j.db.Info().PageSize)+headAt); err != nil {
+			return errors.Join(fmt.Errorf("journal: read a head: %w", err), f.Close())
+		}
+		sum := fnv.New64a()
+		_, _ = sum.Write(b[:headLen]) // it fails never
+		sound = sound && sum.Sum64() == binary.LittleEndian.Uint64(b[headLen:])
+	}
+	if err := f.Close(); err != nil || sound {
+		return err
+	}
+	open, err := j.Unresolved()
+	for _, i := range open {
+		if i.State == flow.Created && err == nil {
+			i.State = flow.Sent
+			err = j.Put(i.At, i)
+		}
+	}
+	return err
 }
 
 // syncNames makes the names of the file and of its folder durable. bbolt syncs
