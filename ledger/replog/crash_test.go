@@ -7,6 +7,7 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -169,6 +170,7 @@ func TestLogCrashes(t *testing.T) {
 			cfg := testConfig(memDir)
 			cfg.Segment, cfg.Files, cfg.Fatal = MinSegment, files, func(error) {}
 			l := openLog(t, cfg, r)
+			stayDown(t, l)
 			got := r.numbers()
 			holdsRecords(t, seed, history, got, acked, next)
 			history = got
@@ -189,6 +191,17 @@ func TestLogCrashes(t *testing.T) {
 	}
 	if kept == 0 {
 		t.Error("nothing was acknowledged")
+	}
+}
+
+// stayDown keeps raft from an election when the log has failed: it would end this
+// process at a vote that cannot be written, where Fatal has ended a real one.
+func stayDown(t *testing.T, l *Log) {
+	t.Helper()
+	c := l.raft.ReloadableConfig()
+	c.HeartbeatTimeout, c.ElectionTimeout = time.Hour, time.Hour
+	if err := l.raft.ReloadConfig(c); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -283,6 +283,7 @@ func TestLogUnknown(t *testing.T) {
 	fatal := make(chan error, 8)
 	cfg.Files, cfg.Fatal = disk, func(err error) { fatal <- err }
 	l := openLog(t, cfg, &recorder{})
+	stayDown(t, l)
 	disk.FailAt(faultfs.Sync, 1, syscall.EIO)
 	done := make(testWaiter, 1)
 	if err := l.Submit(record(1), done); err != nil {
