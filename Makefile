@@ -7,12 +7,13 @@ SEEDS ?= 500
 SIM := --payments 2600 --twice 50 --oracle sql --json
 HOURS ?= 12
 PART ?=
+KILLS ?= 200
 GOFLAGS_BUILD := -trimpath
 VULNDB ?= ../shared/vulndb.tgz
 export CGO_ENABLED = 1
 export GOTOOLCHAIN = local
 
-.PHONY: help build run test sim planted fuzz soak test-long lint e2e bench bench-go bench-compare images clean setup-run setup-test setup-bench
+.PHONY: help build run test sim crash planted fuzz soak test-long lint e2e bench bench-go bench-compare images clean setup-run setup-test setup-bench
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -30,9 +31,14 @@ test: setup-test build planted fuzz
 sim: build
 	bin/simulate world --seeds 1-$(SEEDS) $(SIM) --report docs/reports
 
+## make crash          kill -9 at every point and a disk that loses unsynced writes, with a report (KILLS=n kills)
+crash: setup-test build
+	go test -count=1 -run 'Crash|EveryByte|EveryFlip|TestMount|TestFailures' ./internal/faultfs ./ledger/replog ./terminal/journal
+	bin/simulate crash --kills $(KILLS) --report docs/reports --json
+
 ## make planted        planted bugs, each found by its seed
 planted:
-	go test -tags planted -count=1 -run 'TestPlanted|TestChecksMatter' ./simulators/world ./simulators/oracle
+	go test -tags planted -count=1 -run 'TestPlanted|TestChecksMatter' ./simulators/world ./simulators/oracle ./ledger/replog ./cmd/simulate
 
 ## make fuzz           every fuzz target for a second
 fuzz:

@@ -8,7 +8,7 @@ set -euo pipefail
 build="gcc libc6-dev pkg-config libpcsclite-dev"
 run="pcscd vsmartcard-vpcd fonts-noto-cjk curl"
 bench="postgresql-15"
-test="chromium zbar-tools poppler-utils strace openssl postgresql-15"
+test="chromium zbar-tools poppler-utils strace fuse3 openssl postgresql-15"
 
 if ! command -v go >/dev/null 2>&1; then
   PATH="$PATH:/usr/local/go/bin"

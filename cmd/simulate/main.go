@@ -4,6 +4,7 @@
 //	simulate demo        everything, with pages to click: what `make run` starts
 //	simulate play        one citizen pays two dues, without a browser
 //	simulate load        many payments, counted and checked
+//	simulate crash       kill -9 everywhere, and a disk that loses what was not synced
 //	simulate faults      both paths over bad lines at banks that misbehave
 //	simulate bench       the ledger beside other engines, and every bar
 //	simulate residents   fictional persons as import files
@@ -63,6 +64,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.AddCommand(demoCommand(), playCommand(), loadCommand(), faultsCommand(), residentsCommand(), worldCommand(),
-		bankhostCommand(), counterCommand(), kioskCommand(), benchCommand(), soakCommand(), dayCommand(), tailCmd(), matchCommand())
+		bankhostCommand(), counterCommand(), kioskCommand(), benchCommand(), soakCommand(), dayCommand(), crashCommandLine(),
+		tailCmd(), matchCommand(), crashLedgerCommand(), crashJournalChild())
 	return root.ExecuteContext(ctx)
 }

@@ -12,3 +12,11 @@ import (
 func plantedFlag(c *cobra.Command) {
 	c.Flags().Func("planted", "switch a planted bug on, to see whether it is found", planted.Set)
 }
+
+// plantedArgs hands the bug that is switched on to a child.
+func plantedArgs() []string {
+	if name := planted.Active(); name != "" {
+		return []string{"--planted", name}
+	}
+	return nil
+}

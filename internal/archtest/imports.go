@@ -41,6 +41,8 @@ var beyond = map[string]struct {
 }{
 	"simulators/world": {[]string{"settlement/engine", "settlement/banklink", "settlement/day", "ledger/core"},
 		"the world on virtual time drives the very cores that production runs; the banks around them are its own"},
+	"cmd/simulate": {[]string{"internal/faultfs"},
+		"the crash proof puts settled's folder on the disk that the tests of the log fail"},
 }
 
 // outside is what tests lean on: the simulated world, vectors and demo data.
@@ -92,7 +94,7 @@ var onlyIn = []struct {
 	{"cmd/...", "programs are started, not imported", nil, nil},
 	{"simulators/...", "the simulated world must not reach a program that a bank runs",
 		[]string{"cmd/simulate", "simulators/..."}, []string{"..."}},
-	{"internal/...", "tooling and vectors are for tests", []string{"internal/..."}, []string{"..."}},
+	{"internal/...", "tooling and vectors are for tests", []string{"internal/...", "cmd/simulate"}, []string{"..."}},
 	{"data", "a running node takes business data from the log", []string{"simulators/...", "cmd/simulate"}, []string{"..."}},
 	{"cardauth/pinblock", "a clear PIN exists inside the PIN pad and inside the HSM only",
 		[]string{"cardauth/softhsm", "simulators/pinpad"}, []string{"cardauth/...", "simulators/..."}},

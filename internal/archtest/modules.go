@@ -35,6 +35,8 @@ var modules = map[string]module{
 		[]string{"ledger/store", "terminal/journal", "simulators/rivals"}, nil},
 	"github.com/jackc/pgx/v5": {"v5.12.0", "PostgreSQL measured beside the ledger",
 		[]string{"simulators/rivals"}, nil},
+	"github.com/hanwen/go-fuse/v2": {"v2.12.1", "a file system that loses what was not synced, under programs that know nothing of it",
+		[]string{"internal/faultfs"}, nil},
 	"github.com/rs/zerolog": {"v1.35.1", "log lines at the edge; leaves return errors and counters",
 		[]string{"cardauth", "settlement", "ledger", "terminal", "cmd/..."}, nil},
 	"gopkg.in/yaml.v3": {"v3.0.1", "files that people write",

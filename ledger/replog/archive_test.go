@@ -73,8 +73,7 @@ func TestArchiveFindsDamage(t *testing.T) {
 	files := newMemFiles()
 	s := openMem(t, files, MinSegment)
 	fill(t, s, 1, 300)
-	g := s.segs[0].f.(*memFile)
-	g.b[segmentHeader+frameHeader+3] ^= 1
+	files.Bytes(s.segs[0].path)[segmentHeader+frameHeader+3] ^= 1
 	if n, err := s.Archive(200, 1, 200, [32]byte{}); n != 0 || err == nil {
 		t.Errorf("Archive of a damaged segment = %d, %v", n, err)
 	}
@@ -92,26 +91,26 @@ func TestArchiveFalls(t *testing.T) {
 		s := openMem(t, files, MinSegment)
 		fill(t, s, 1, 300)
 		seg := s.segs[0].path
-		raw := bytes.Clone(s.segs[0].f.(*memFile).b)
+		raw := bytes.Clone(files.Bytes(s.segs[0].path))
 		if _, err := s.Archive(s.segs[1].first-1, 1, 250, [32]byte{7}); err != nil {
 			t.Fatal(err)
 		}
 		first := s.first
 		closeStore(t, s)
-		files.files[seg] = &memFile{b: raw}
+		files.Put(seg, raw)
 		dir := filepath.Join(memDir, archiveName)
 		zip, manifest := filepath.Join(dir, filepath.Base(seg)+".gz"), filepath.Join(dir, manifestName)
 		switch step {
 		case "half a copy":
-			z := files.files[zip]
-			delete(files.files, zip)
-			delete(files.files, manifest)
-			files.files[zip+".tmp"] = &memFile{b: z.b[:len(z.b)/2]}
+			z := files.Bytes(zip)
+			files.drop(zip)
+			files.drop(manifest)
+			files.Put(zip+".tmp", z[:len(z)/2])
 		case "copy without a line":
-			delete(files.files, manifest)
+			files.drop(manifest)
 		case "half a line":
-			m := files.files[manifest]
-			m.b = m.b[:len(m.b)/2]
+			m := files.Bytes(manifest)
+			files.Put(manifest, m[:len(m)/2])
 		}
 		s = openMem(t, files, MinSegment)
 		if s.first != 1 {
@@ -136,7 +135,7 @@ func TestBase(t *testing.T) {
 	older := func() *memFiles {
 		files, s, _ := archived(t)
 		closeStore(t, s)
-		files.files[base] = &memFile{b: []byte("a state")}
+		files.Put(base, []byte("a state"))
 		return files
 	}
 	open := func(files Files, known uint64) (*Store, error) {
@@ -145,7 +144,7 @@ func TestBase(t *testing.T) {
 		return OpenStore(opt)
 	}
 	aside := func(files *memFiles) (n int) {
-		for p := range files.files {
+		for _, p := range files.Paths() {
 			if strings.Contains(p, fmt.Sprintf("%s%016x", asidePrefix, at)) {
 				n++
 			}
@@ -156,7 +155,7 @@ func TestBase(t *testing.T) {
 	// Received, and the state file not replaced: the node goes on as it was.
 	files := older()
 	s, err := open(files, 290)
-	if err != nil || s.last != 300 || s.base != 0 || files.files[base] != nil {
+	if err != nil || s.last != 300 || s.base != 0 || files.Bytes(base) != nil {
 		t.Fatalf("not installed: log to %d, base %d, %v; want 300 and the snapshot gone", s.last, s.base, err)
 	}
 	closeStore(t, s)
@@ -177,9 +176,9 @@ func TestBase(t *testing.T) {
 
 	// The same by raft, without a fall.
 	files, s, _ = archived(t)
-	files.files[base] = &memFile{b: []byte("a state")}
+	files.Put(base, []byte("a state"))
 	s.beginBehind(at)
-	if err := s.DeleteRange(s.first, s.last); err != nil || s.last != 0 || aside(files) < 3 || files.files[base] == nil {
+	if err := s.DeleteRange(s.first, s.last); err != nil || s.last != 0 || aside(files) < 3 || files.Bytes(base) == nil {
 		t.Fatalf("DeleteRange behind a snapshot: %v, log to %d, %d set aside", err, s.last, aside(files))
 	}
 	if err := s.StoreLogs(entries(at+1, at+2, 0)); err != nil {
@@ -188,7 +187,7 @@ func TestBase(t *testing.T) {
 	closeStore(t, s)
 
 	// The state file lost or old: the log alone is not enough, and nothing goes.
-	if _, err = open(files, 0); err == nil || !strings.Contains(err.Error(), ErrState.Error()) || files.files[base] == nil {
+	if _, err = open(files, 0); err == nil || !strings.Contains(err.Error(), ErrState.Error()) || files.Bytes(base) == nil {
 		t.Errorf("a log behind a snapshot without its state: %v, want ErrState", err)
 	}
 }

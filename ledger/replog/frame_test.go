@@ -80,13 +80,17 @@ func FuzzParseHeader(f *testing.F) {
 }
 
 func FuzzParseMark(f *testing.F) {
-	m := &mark{f: &memFile{}}
+	files := newMemFiles()
+	m, err := openMark(files, "/"+markName)
+	if err != nil {
+		f.Fatal(err)
+	}
 	for i := range uint64(3) {
 		if err := m.set(i); err != nil {
 			f.Fatal(err)
 		}
 	}
-	f.Add(m.f.(*memFile).b)
+	f.Add(files.Bytes("/" + markName))
 	f.Add([]byte{})
 	f.Add(make([]byte, 2*markSlot))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -6,10 +6,13 @@ import (
 	"errors"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/shebao-pay/shebao/internal/faultfs"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -275,12 +278,13 @@ func TestLogSkipsTheCheckpoint(t *testing.T) {
 // TestLogUnknown breaks the disk under a record: its waiter learns that the
 // outcome is unknown, and the process is told to stop.
 func TestLogUnknown(t *testing.T) {
-	cfg := testConfig(t.TempDir())
-	disk := &faultyFiles{}
+	cfg := testConfig(memDir)
+	disk := newMemFiles()
 	fatal := make(chan error, 8)
 	cfg.Files, cfg.Fatal = disk, func(err error) { fatal <- err }
 	l := openLog(t, cfg, &recorder{})
-	disk.syncErr.Store(true)
+	stayDown(t, l)
+	disk.FailAt(faultfs.Sync, 1, syscall.EIO)
 	done := make(testWaiter, 1)
 	if err := l.Submit(record(1), done); err != nil {
 		t.Fatal(err)
@@ -288,10 +292,10 @@ func TestLogUnknown(t *testing.T) {
 	if res := <-done; !errors.Is(res.err, ErrUnknown) {
 		t.Errorf("waiter behind a failed sync: %v, want ErrUnknown", res.err)
 	}
-	if err := <-fatal; !errors.Is(err, errFault) {
+	if err := <-fatal; !errors.Is(err, syscall.EIO) {
 		t.Errorf("Fatal was told %v, want the sync error", err)
 	}
-	disk.syncErr.Store(false)
+	disk.FailAt(faultfs.Sync, 0, nil)
 	if err := l.Close(); err != nil {
 		t.Logf("Close after a failure: %v", err)
 	}

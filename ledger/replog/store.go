@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/shebao-pay/shebao/si/planted"
 )
 
 // Bounds of the store.
@@ -248,8 +250,10 @@ func (s *Store) write(logs []*raft.Log) error {
 	if _, err := g.f.WriteAt(b, at); err != nil {
 		return s.fail(fmt.Errorf("replog: write %s: %w", g.path, err))
 	}
-	if err := g.f.Sync(); err != nil {
-		return s.fail(fmt.Errorf("replog: sync %s: %w", g.path, err))
+	if !planted.On(planted.AckBeforeSync) {
+		if err := g.f.Sync(); err != nil {
+			return s.fail(fmt.Errorf("replog: sync %s: %w", g.path, err))
+		}
 	}
 	s.stats.append(len(b), time.Since(start))
 	g.end, g.crc, s.crc = at+int64(len(b)), crc, crc

@@ -251,7 +251,7 @@ func oneSegment(t testing.TB) (*memFiles, string) {
 // frame. With the mark in place a missing frame is never taken for a torn one.
 func TestStoreCutAtEveryByte(t *testing.T) {
 	files, path := oneSegment(t)
-	whole := files.files[path].b
+	whole := files.Bytes(path)
 	ends, _ := frames(whole)
 	if end := ends[len(ends)-1]; end < 64<<10 {
 		t.Fatalf("the log has %d bytes, the test wants 64 KiB", end)
@@ -262,7 +262,7 @@ func TestStoreCutAtEveryByte(t *testing.T) {
 			want++
 		}
 		lost := newMemFiles()
-		lost.files[path] = &memFile{b: bytes.Clone(whole[:p])}
+		lost.Put(path, bytes.Clone(whole[:p]))
 		s, err := OpenStore(memOptions(lost, MinSegment))
 		if err != nil {
 			t.Fatalf("cut at %d, no mark: %v", p, err)
@@ -279,8 +279,8 @@ func TestStoreCutAtEveryByte(t *testing.T) {
 			continue
 		}
 		marked := newMemFiles()
-		marked.files[path] = &memFile{b: bytes.Clone(whole[:p])}
-		marked.files[filepath.Join(memDir, markName)] = &memFile{b: bytes.Clone(files.files[filepath.Join(memDir, markName)].b)}
+		marked.Put(path, bytes.Clone(whole[:p]))
+		marked.Put(filepath.Join(memDir, markName), bytes.Clone(files.Bytes(filepath.Join(memDir, markName))))
 		s, err = OpenStore(memOptions(marked, MinSegment))
 		var damage *DamageError
 		switch {
@@ -299,7 +299,7 @@ func TestStoreCutAtEveryByte(t *testing.T) {
 // was the last one and is cut. No flip ever gives a wrong record.
 func TestStoreEveryFlip(t *testing.T) {
 	files, path := oneSegment(t)
-	whole := files.files[path].b
+	whole := files.Bytes(path)
 	ends, starts := frames(whole)
 	lastWrite := len(starts) - 1
 	for !starts[lastWrite] {
@@ -314,13 +314,13 @@ func TestStoreEveryFlip(t *testing.T) {
 		bad[p] ^= 1 << rng.IntN(8)
 		var damage *DamageError
 		marked := newMemFiles()
-		marked.files[path] = &memFile{b: bad}
-		marked.files[filepath.Join(memDir, markName)] = &memFile{b: bytes.Clone(files.files[filepath.Join(memDir, markName)].b)}
+		marked.Put(path, bad)
+		marked.Put(filepath.Join(memDir, markName), bytes.Clone(files.Bytes(filepath.Join(memDir, markName))))
 		if s, err := OpenStore(memOptions(marked, MinSegment)); !errors.As(err, &damage) {
 			t.Fatalf("flip at %d, mark in place: %v, want damage (log %v)", p, err, s)
 		}
 		lost := newMemFiles()
-		lost.files[path] = &memFile{b: bad}
+		lost.Put(path, bad)
 		s, err := OpenStore(memOptions(lost, MinSegment))
 		if errors.As(err, &damage) {
 			continue
@@ -338,50 +338,6 @@ func TestStoreEveryFlip(t *testing.T) {
 	}
 }
 
-// TestStoreTornWrites loses any set of sectors of the last write, as a power
-// failure may. That is never damage, and never a record that was not written.
-func TestStoreTornWrites(t *testing.T) {
-	rng := rand.New(rand.NewPCG(2, 2))
-	for round := range 2000 / stride {
-		files := newMemFiles()
-		s := openMem(t, files, 32<<10)
-		durable := uint64(rng.IntN(40))
-		fill(t, s, 1, durable)
-		before := files.clone()
-		n := uint64(1 + rng.IntN(30))
-		if err := s.StoreLogs(entries(durable+1, durable+n, 0)); err != nil {
-			t.Fatal(err)
-		}
-		closeStore(t, s)
-		path := filepath.Join(memDir, segmentName(1))
-		after := files.files[path].b
-		torn := before.files[path]
-		if torn == nil {
-			torn = &memFile{b: make([]byte, len(after))}
-			before.files[path] = torn
-			delete(before.files, filepath.Join(memDir, nextName))
-		}
-		for at := 0; at < len(after); at += 512 {
-			if rng.IntN(2) == 0 {
-				copy(torn.b[at:min(at+512, len(torn.b))], after[at:min(at+512, len(after))])
-			}
-		}
-		s, err := OpenStore(memOptions(before, 32<<10))
-		if err != nil {
-			t.Fatalf("round %d, %d entries torn behind %d: %v", round, n, durable, err)
-		}
-		if s.last < durable || s.last > durable+n {
-			t.Fatalf("round %d: the log ends at %d, want %d to %d", round, s.last, durable, durable+n)
-		}
-		expect(t, s, s.last)
-		fill(t, s, s.last+1, s.last+10)
-		closeStore(t, s)
-		s = openMem(t, before, 32<<10)
-		expect(t, s, s.last)
-		closeStore(t, s)
-	}
-}
-
 // TestStoreFindsMovedSegments takes segments away, swaps and copies them.
 func TestStoreFindsMovedSegments(t *testing.T) {
 	files := newMemFiles()
@@ -395,16 +351,21 @@ func TestStoreFindsMovedSegments(t *testing.T) {
 	mark := filepath.Join(memDir, markName)
 	last := len(paths) - 1
 	for name, change := range map[string]func(m *memFiles){
-		"one in the middle removed": func(m *memFiles) { delete(m.files, paths[2]) },
-		"the last removed":          func(m *memFiles) { delete(m.files, paths[last]) },
-		"all removed":               func(m *memFiles) { clear(m.files); m.files[mark] = files.files[mark] },
-		"two swapped": func(m *memFiles) {
-			m.files[paths[1]], m.files[paths[2]] = m.files[paths[2]], m.files[paths[1]]
+		"one in the middle removed": func(m *memFiles) { m.drop(paths[2]) },
+		"the last removed":          func(m *memFiles) { m.drop(paths[last]) },
+		"all removed": func(m *memFiles) {
+			m.Disk = newMemFiles().Disk
+			m.Put(mark, bytes.Clone(files.Bytes(mark)))
 		},
-		"one copied over another": func(m *memFiles) { m.files[paths[2]] = &memFile{b: bytes.Clone(m.files[paths[1]].b)} },
-		"a header zeroed":         func(m *memFiles) { clear(m.files[paths[3]].b[:segmentHeader]) },
-		"the last header zeroed":  func(m *memFiles) { clear(m.files[paths[last]].b[:segmentHeader]) },
-		"the last one zeroed":     func(m *memFiles) { clear(m.files[paths[last]].b) },
+		"two swapped": func(m *memFiles) {
+			one, two := m.Bytes(paths[1]), m.Bytes(paths[2])
+			m.Put(paths[1], two)
+			m.Put(paths[2], one)
+		},
+		"one copied over another": func(m *memFiles) { m.Put(paths[2], bytes.Clone(m.Bytes(paths[1]))) },
+		"a header zeroed":         func(m *memFiles) { clear(m.Bytes(paths[3])[:segmentHeader]) },
+		"the last header zeroed":  func(m *memFiles) { clear(m.Bytes(paths[last])[:segmentHeader]) },
+		"the last one zeroed":     func(m *memFiles) { clear(m.Bytes(paths[last])) },
 	} {
 		m := files.clone()
 		change(m)
@@ -416,7 +377,7 @@ func TestStoreFindsMovedSegments(t *testing.T) {
 		}
 	}
 	m := files.clone()
-	m.files[filepath.Join(memDir, "zz.seg")] = &memFile{}
+	m.Put(filepath.Join(memDir, "zz.seg"), []byte{})
 	if _, err := OpenStore(memOptions(m, MinSegment)); err == nil {
 		t.Error("a foreign file among the segments was taken")
 	}
@@ -426,9 +387,9 @@ func TestStoreFindsMovedSegments(t *testing.T) {
 func TestStoreMarkFlips(t *testing.T) {
 	files, _ := oneSegment(t)
 	mark := filepath.Join(memDir, markName)
-	for p := range len(files.files[mark].b) {
+	for p := range len(files.Bytes(mark)) {
 		m := files.clone()
-		m.files[mark].b[p] ^= 0x10
+		m.Bytes(mark)[p] ^= 0x10
 		s, err := OpenStore(memOptions(m, 128<<10))
 		if err != nil {
 			t.Fatalf("flip at %d of the mark: %v", p, err)
@@ -450,35 +411,6 @@ func TestStoreKnown(t *testing.T) {
 		if err == nil {
 			closeStore(t, s)
 		}
-	}
-}
-
-// TestStoreStopsAtTheFirstFailure shows that after a failed write or sync the
-// process is told, once, and the store takes nothing more.
-func TestStoreStopsAtTheFirstFailure(t *testing.T) {
-	for _, kind := range []string{"write", "sync"} {
-		disk := &faultyFiles{}
-		var told []error
-		s, err := OpenStore(StoreOptions{Dir: filepath.Join(t.TempDir(), "log"), Segment: MinSegment, Files: disk,
-			Fatal: func(err error) { told = append(told, err) }})
-		if err != nil {
-			t.Fatal(err)
-		}
-		fill(t, s, 1, 10)
-		disk.writeErr.Store(kind == "write")
-		disk.syncErr.Store(kind == "sync")
-		if err := s.StoreLog(entry(11, 0)); !errors.Is(err, errFault) {
-			t.Errorf("%s: StoreLog: %v, want the fault", kind, err)
-		}
-		disk.writeErr.Store(false)
-		disk.syncErr.Store(false)
-		if err := s.StoreLog(entry(11, 0)); !errors.Is(err, errFault) {
-			t.Errorf("%s: StoreLog after the failure: %v, want the first fault", kind, err)
-		}
-		if len(told) != 1 {
-			t.Errorf("%s: Fatal was told %v, want one error", kind, told)
-		}
-		closeStore(t, s)
 	}
 }
 
@@ -546,6 +478,9 @@ func TestStoreAgainstModel(t *testing.T) {
 // zeros, before it is needed, or taken as far as it is.
 func TestFillerKeepsAhead(t *testing.T) {
 	files := newMemFiles()
+	if err := files.MkdirAll(memDir); err != nil {
+		t.Fatal(err)
+	}
 	w, err := startFiller(files, filepath.Join(memDir, nextName), 3*fillStep, true)
 	if err != nil {
 		t.Fatal(err)

@@ -15,13 +15,19 @@ var names = [End]string{"", "trust-bad-mac", "trust-mismatch", "bad-mac-declines
 	"never-reconnects", "trace-reused", "due-not-held",
 	"held-due-paid", "paid-due-paid", "tombstone-ignored", "receipt-twice", "red-entry-forgotten", "unpost-keeps-paid",
 	"void-keeps-hold", "individual-forgotten", "version-ignored", "booked-on-our-date", "pending-forgets", "memo-dropped",
-	"repeat-pays-again"}
+	"repeat-pays-again", "ack-before-sync", "segment-not-named"}
 
 // On tells whether a bug is switched on.
 func On(b Bug) bool { return b == active }
 
-// Names lists every bug.
-func Names() []string { return names[1:] }
+// Active is the name of the bug that is switched on, or nothing.
+func Active() string { return names[active] }
+
+// Names lists the bugs that the simulated world must find.
+func Names() []string { return names[1:AckBeforeSync] }
+
+// DiskNames lists the bugs that crashes of a disk must find.
+func DiskNames() []string { return names[AckBeforeSync:] }
 
 // Set switches one bug on, before anything runs.
 func Set(name string) error {

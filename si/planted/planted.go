@@ -1,5 +1,5 @@
 // Package planted holds bugs that people really make, to find out whether the
-// simulated world finds them. A place in a core asks whether its bug is on; in
+// simulated world, or crashes of a disk, find them. A place in a core asks whether its bug is on; in
 // every ordinary build the answer is a constant no, and the compiler leaves
 // nothing of it behind. With the build tag planted, one of them can be switched
 // on by name (docs/proof.md has the table).
@@ -57,5 +57,9 @@ const (
 	PendingForgets
 	MemoDropped
 	RepeatPaysAgain
+
+	// The bugs of the log on its disk.
+	AckBeforeSync
+	SegmentNotNamed
 	End
 )

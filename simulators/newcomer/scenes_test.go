@@ -185,6 +185,7 @@ var scenes = []scene{
 		{typed: "bin/simulate day --lines 100000 --breaks 500", as: "bin/simulate day --lines 3000 --breaks 100", check: says("100 of 100 breaks found with their class, 0 of another, 0 extra")},
 		{typed: "bin/simulate world --oracle sql", as: "bin/simulate world --seeds 1-3 --payments 200 --oracle sql --twice 1", check: says(`"oracle_findings":0,"same_hash_seeds":1,`)},
 		{typed: "bin/simulate world --explain SEED --payment ID", as: "bin/simulate world --explain 1 --payment 00000000000000000000000000000000 --payments 200"},
+		{typed: "bin/simulate crash --kills 200 --seed 1 --json", as: "bin/simulate crash --kills 12 --whole 2 --plays 1 --seed 1 --json", check: says(`"lost":0,"doubled":0,"verify":"ok"`)},
 		{typed: "bin/simulate world", as: "bin/simulate world --seeds 1-3 --payments 200", check: says(`"violations":0,`)},
 	}},
 }
@@ -218,6 +219,7 @@ var untyped = map[string]string{
 	"make soak HOURS=h PART=sim":          "hours; TestSoakParts of cmd/simulate runs its frame",
 	"make soak HOURS=8":                   "hours; TestSoakParts of cmd/simulate runs its frame",
 	"make soak HOURS=2 PART=process":      "hours; its command is typed for seconds in the proof scene",
+	"make crash":                          "minutes; the proof scene types its command",
 	"go test ./yourpackage/...":           "no such package",
 	"go test -shuffle=SEED ./yourpackage": "no such package",
 	"go test -shuffle=SEED ./thatpackage": "no such package",

@@ -37,7 +37,11 @@ type Load struct {
 	// Kill ends settled with -9 that many times at random moments; of several
 	// nodes the one that leads. Pause lets the one that leads stand still.
 	Kill, Pause int
-	Tell        func(string)
+	// Strike, if it is set, chooses how the only node is killed: it is given
+	// settled's process id and ends it within about the given time, or returns, and
+	// then it is ended.
+	Strike func(pid int, within time.Duration)
+	Tell   func(string)
 }
 
 // LoadResult is what a run came to.
@@ -424,7 +428,11 @@ func (s *Stage) killAtRandom(ctx context.Context, l Load) (took []time.Duration,
 		if len(took) > 0 {
 			share /= 2
 		}
-		rest(ctx, rand.N(share))
+		if within := rand.N(share); l.Strike != nil {
+			l.Strike(s.HubPID(), within)
+		} else {
+			rest(ctx, within)
+		}
 		if ctx.Err() != nil {
 			return took, ctx.Err()
 		}

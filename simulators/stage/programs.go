@@ -200,6 +200,9 @@ func (s *Stage) startHSM(ctx context.Context) error {
 
 // StartHub starts settled, also again after KillHub.
 func (s *Stage) StartHub(ctx context.Context) error {
+	if err := s.fallen("settled"); err != nil {
+		return err
+	}
 	file, err := s.writeFile("settled.yaml", settledFile)
 	if err != nil {
 		return err
@@ -223,6 +226,17 @@ func (s *Stage) StartHub(ctx context.Context) error {
 		s.onStop(s.Operator.Close)
 	}
 	return p.ready(ctx, func(ctx context.Context) error { return get(ctx, "http://"+addr(s.cfg.Ports.Admin)+"/live") })
+}
+
+// fallen lets a disk fall before a program that has run is started again.
+func (s *Stage) fallen(program string) error {
+	s.mu.Lock()
+	ran := program == "settled" && s.settled != nil || program == "terminald" && s.terminald != nil
+	s.mu.Unlock()
+	if !ran || s.cfg.Fallen == nil {
+		return nil
+	}
+	return s.cfg.Fallen(program)
 }
 
 // KillHub ends settled as a power cut would.
@@ -256,6 +270,9 @@ func (s *Stage) HubPID() int {
 func (s *Stage) StartTerminal(ctx context.Context) error {
 	if s.cfg.HubOnly {
 		return nil
+	}
+	if err := s.fallen("terminald"); err != nil {
+		return err
 	}
 	file, err := s.writeFile("terminald.yaml", terminaldFile)
 	if err != nil {

@@ -52,6 +52,9 @@ type Config struct {
 	// Lines puts a bad line between the hub and each bank, both ways; see
 	// simulators/proxy. It is a good one until SetLines.
 	Lines bool
+	// Fallen, if it is set, is called when settled or terminald was killed and
+	// before it is started again: what a power failure does to its disk.
+	Fallen func(program string) error
 	// LogLevel of settled and terminald; empty is info.
 	LogLevel string
 	// Self starts this program again as the process that plays the cards; empty

@@ -6,7 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
+	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -88,12 +91,18 @@ type Journal struct {
 	commitFault func() error
 }
 
-// Open opens or makes the journal and checks its newest records.
+// Open opens or makes the journal. It reads an old one whole, as Check does, and
+// refuses with ErrDamaged what is not as it was written: a terminal asks the hub
+// for payments by what stands here.
 func Open(path string, o Options) (*Journal, error) {
 	if o.Terminal == "" || !word(o.Terminal) {
 		return nil, fmt.Errorf("journal: terminal name %q: want 1 to %d printable characters", o.Terminal, maxWord)
 	}
-	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second})
+	var db *bolt.DB
+	err := guard(func() (err error) {
+		db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second})
+		return err
+	})
 	if err != nil {
 		if errors.Is(err, berrors.ErrTimeout) {
 			return nil, fmt.Errorf("journal: %s is in use by another process", path)
@@ -105,10 +114,80 @@ func Open(path string, o Options) (*Journal, error) {
 		dir := filepath.Dir(path)
 		j.free = func() (uint64, error) { return freeBytes(dir) }
 	}
-	if err := j.load(o.Terminal); err != nil {
+	if err = guard(func() error { return j.load(o.Terminal) }); err == nil {
+		err = errors.Join(syncNames(path), j.assumeSent())
+	}
+	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return j, nil
+}
+
+// guard turns what bbolt does about a damaged file into an error: it panics, or
+// reads behind the end of a file that was cut.
+func guard(do func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", ErrDamaged, r)
+		}
+	}()
+	return do()
+}
+
+// Of each of bbolt's two heads, behind the header of its page.
+const (
+	headAt  = 16
+	headLen = 56 // then its FNV-1a sum of 64 bits
+)
+
+// assumeSent looks whether one of bbolt's two heads is damaged. Then the last
+// write is missing: a power failure tore it, or it was acknowledged and has
+// suffered since. A payment that stands at T_CREATED may have been sent, so it is
+// taken for sent, and the hub is asked.
+func (j *Journal) assumeSent() error {
+	f, err := os.Open(j.db.Path())
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	sound := true
+	for page := range int64(2) {
+		var b [headLen + 8]byte
+		if _, err := f.ReadAt(b[:], page*int64(j.db.Info().PageSize)+headAt); err != nil {
+			return errors.Join(fmt.Errorf("journal: read a head: %w", err), f.Close())
+		}
+		sum := fnv.New64a()
+		_, _ = sum.Write(b[:headLen]) // it fails never
+		sound = sound && sum.Sum64() == binary.LittleEndian.Uint64(b[headLen:])
+	}
+	if err := f.Close(); err != nil || sound {
+		return err
+	}
+	open, err := j.Unresolved()
+	for _, i := range open {
+		if i.State == flow.Created && err == nil {
+			i.State = flow.Sent
+			err = j.Put(i.At, i)
+		}
+	}
+	return err
+}
+
+// syncNames makes the names of the file and of its folder durable. bbolt syncs
+// what is in a file, not that there is one: without this a power failure takes a
+// new journal away with everything in it.
+func syncNames(path string) error {
+	dir := filepath.Dir(path)
+	for _, p := range []string{dir, filepath.Dir(dir)} {
+		d, err := os.Open(p) // #nosec G304 -- the terminal's own folder
+		if err == nil {
+			err = errors.Join(d.Sync(), d.Close())
+		}
+		if err != nil {
+			return fmt.Errorf("journal: make the name of %s durable: %w", path, err)
+		}
+	}
+	return nil
 }
 
 func freeBytes(dir string) (uint64, error) {
@@ -119,44 +198,73 @@ func freeBytes(dir string) (uint64, error) {
 	return s.Bavail * uint64(s.Bsize), nil
 }
 
-// load makes the buckets of a new file, or checks an old one's.
+// load makes the buckets of a new file, or checks an old one.
 func (j *Journal) load(terminal string) error {
-	return j.db.Update(func(tx *bolt.Tx) error {
-		meta := tx.Bucket(bucketMeta)
-		if meta == nil {
-			return j.create(tx, terminal)
+	fresh := false
+	err := j.db.View(func(tx *bolt.Tx) error {
+		fresh = tx.Bucket(bucketMeta) == nil
+		if st, err := os.Stat(j.db.Path()); err != nil || st.Size() < tx.Size() {
+			return errors.Join(fmt.Errorf("%w: the file is cut short", ErrDamaged), err)
 		}
-		if v := meta.Get(keyVersion); len(v) != 8 || binary.BigEndian.Uint64(v) != version {
-			return fmt.Errorf("%w: version %x, this program writes %d", ErrDamaged, v, version)
+		if err := pages(tx); err != nil || fresh {
+			return err
 		}
-		if t := meta.Get(keyTerminal); string(t) != terminal {
-			return fmt.Errorf("journal: the file is of terminal %q, not %q", t, terminal)
-		}
-		h := meta.Get(keyHead)
-		if len(h) != 8+len(j.hash) || len(meta.Get(keyAcked)) != 8 || len(meta.Get(keyFirst)) != 8 {
-			return fmt.Errorf("%w: meta", ErrDamaged)
-		}
-		for _, b := range [][]byte{bucketRecords, bucketPayments, bucketOpen} {
-			if tx.Bucket(b) == nil {
-				return fmt.Errorf("%w: no bucket %s", ErrDamaged, b)
-			}
-		}
-		j.head = binary.BigEndian.Uint64(h)
-		copy(j.hash[:], h[8:])
-		j.acked = binary.BigEndian.Uint64(meta.Get(keyAcked))
-		k, v := tx.Bucket(bucketRecords).Cursor().Last()
-		if k == nil {
-			if j.head+1 != binary.BigEndian.Uint64(meta.Get(keyFirst)) {
-				return fmt.Errorf("%w: records missing", ErrDamaged)
-			}
-			return nil
-		}
-		seq, _, hash, _, err := split(k, v)
-		if err == nil && (seq != j.head || hash != j.hash) {
-			err = fmt.Errorf("%w: the newest record is %d, the head %d", ErrDamaged, seq, j.head)
-		}
-		return err
+		return j.read(tx, terminal)
 	})
+	if err != nil || !fresh {
+		return err
+	}
+	return j.db.Update(func(tx *bolt.Tx) error { return j.create(tx, terminal) })
+}
+
+// pages looks at the header of every page: bbolt believes them, and one that
+// claims to be larger than the file makes it free pages without end.
+func pages(tx *bolt.Tx) error {
+	last := int(tx.Size()) / tx.DB().Info().PageSize
+	for id := 0; id < last; id++ {
+		p, err := tx.Page(id)
+		if err != nil {
+			return err
+		}
+		switch p.Type {
+		case "free":
+			continue
+		case "meta", "branch", "leaf", "freelist":
+		default:
+			return fmt.Errorf("%w: page %d is of no kind", ErrDamaged, id)
+		}
+		if id += p.OverflowCount; id >= last {
+			return fmt.Errorf("%w: page %d goes beyond the file", ErrDamaged, p.ID)
+		}
+	}
+	return nil
+}
+
+// read takes the head of an old file and checks all of it.
+func (j *Journal) read(tx *bolt.Tx, terminal string) error {
+	meta := tx.Bucket(bucketMeta)
+	if v := meta.Get(keyVersion); len(v) != 8 || binary.BigEndian.Uint64(v) != version {
+		return fmt.Errorf("%w: version %x, this program writes %d", ErrDamaged, v, version)
+	}
+	if t := meta.Get(keyTerminal); string(t) != terminal {
+		return fmt.Errorf("journal: the file is of terminal %q, not %q", t, terminal)
+	}
+	h := meta.Get(keyHead)
+	if len(h) != 8+len(j.hash) || len(meta.Get(keyAcked)) != 8 || len(meta.Get(keyFirst)) != 8 {
+		return fmt.Errorf("%w: meta", ErrDamaged)
+	}
+	for _, b := range [][]byte{bucketRecords, bucketPayments, bucketOpen} {
+		if tx.Bucket(b) == nil {
+			return fmt.Errorf("%w: no bucket %s", ErrDamaged, b)
+		}
+	}
+	j.head = binary.BigEndian.Uint64(h)
+	copy(j.hash[:], h[8:])
+	j.acked = binary.BigEndian.Uint64(meta.Get(keyAcked))
+	if first := binary.BigEndian.Uint64(meta.Get(keyFirst)); first == 0 || first > j.head+1 || j.acked > j.head {
+		return fmt.Errorf("%w: records %d to %d, %d of them acknowledged", ErrDamaged, first, j.head, j.acked)
+	}
+	return checkAll(tx)
 }
 
 func (j *Journal) create(tx *bolt.Tx, terminal string) error {

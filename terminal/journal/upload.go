@@ -149,45 +149,69 @@ func prunePayments(tx *bolt.Tx, before time.Time) ([]string, error) {
 // Check walks the whole journal: every link of the chain, every record, and
 // that each payment stands as its last record says.
 func (j *Journal) Check() error {
-	return j.db.View(func(tx *bolt.Tx) error {
-		meta := tx.Bucket(bucketMeta)
-		first := binary.BigEndian.Uint64(meta.Get(keyFirst))
-		want, prev := first, genesis(string(meta.Get(keyTerminal)))
-		last := map[string][]byte{}
-		c := tx.Bucket(bucketRecords).Cursor()
-		for k, v := c.First(); k != nil; k, v = c.Next() {
-			seq, before, hash, body, err := split(k, v)
+	return guard(func() error { return j.db.View(checkAll) })
+}
+
+func checkAll(tx *bolt.Tx) error {
+	meta := tx.Bucket(bucketMeta)
+	first := binary.BigEndian.Uint64(meta.Get(keyFirst))
+	want, prev := first, genesis(string(meta.Get(keyTerminal)))
+	last := map[string][]byte{}
+	err := each(tx, bucketRecords, func(k, v []byte) error {
+		seq, before, hash, body, err := split(k, v)
+		if err != nil {
+			return err
+		}
+		if seq != want || (before != prev && (seq != first || first == 1)) {
+			return fmt.Errorf("%w: record %d does not follow record %d", ErrDamaged, seq, want-1)
+		}
+		r, err := Parse(body)
+		if err != nil || r.Seq != seq {
+			return fmt.Errorf("%w: record %d: %w", ErrDamaged, seq, err)
+		}
+		if r.Payment != nil {
+			b, err := json.Marshal(fromIntent(r.Payment))
 			if err != nil {
 				return err
 			}
-			if seq != want || (before != prev && (seq != first || first == 1)) {
-				return fmt.Errorf("%w: record %d does not follow record %d", ErrDamaged, seq, want-1)
-			}
-			r, err := Parse(body)
-			if err != nil || r.Seq != seq {
-				return fmt.Errorf("%w: record %d: %w", ErrDamaged, seq, err)
-			}
-			if r.Payment != nil {
-				b, err := json.Marshal(fromIntent(r.Payment))
-				if err != nil {
-					return err
-				}
-				last[r.Payment.ID.String()] = b
-			}
-			want, prev = seq+1, hash
+			last[r.Payment.ID.String()] = b
 		}
-		if h := meta.Get(keyHead); !bytes.Equal(h, append(u64(want-1), prev[:]...)) && want > first {
-			return fmt.Errorf("%w: the chain ends at record %d, the head says %d", ErrDamaged, want-1, binary.BigEndian.Uint64(h))
-		}
-		return checkPayments(tx, last, first)
+		want, prev = seq+1, hash
+		return nil
 	})
+	if err != nil {
+		return err
+	}
+	if h := meta.Get(keyHead); !bytes.Equal(h[:8], u64(want-1)) || want > first && !bytes.Equal(h[8:], prev[:]) {
+		return fmt.Errorf("%w: the chain ends at record %d, the head says %d", ErrDamaged, want-1, binary.BigEndian.Uint64(h))
+	}
+	return checkPayments(tx, last, first)
 }
 
-// checkPayments compares the payments with their last records. A payment whose
-// records were pruned has none left.
-func checkPayments(tx *bolt.Tx, last map[string][]byte, first uint64) error {
-	c := tx.Bucket(bucketPayments).Cursor()
+// each visits a bucket in order and wants every key to be found where it stands:
+// in a damaged tree a walk can meet what a search does not.
+func each(tx *bolt.Tx, bucket []byte, visit func(k, v []byte) error) error {
+	b := tx.Bucket(bucket)
+	c := b.Cursor()
 	for k, v := c.First(); k != nil; k, v = c.Next() {
+		if !bytes.Equal(b.Get(k), v) {
+			return fmt.Errorf("%w: %s %x is not where it belongs", ErrDamaged, bucket, k)
+		}
+		if err := visit(k, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkPayments compares the payments with their last records, and the list of
+// open ones with them. A payment whose records were pruned has none left.
+func checkPayments(tx *bolt.Tx, last map[string][]byte, first uint64) error {
+	listed := 0
+	if err := each(tx, bucketOpen, func(_, _ []byte) error { listed++; return nil }); err != nil {
+		return err
+	}
+	err := each(tx, bucketPayments, func(k, v []byte) error {
 		i, err := parseIntent(v)
 		if err != nil || !bytes.Equal(k, i.ID[:]) {
 			return fmt.Errorf("%w: payment %x", ErrDamaged, k)
@@ -200,7 +224,17 @@ func checkPayments(tx *bolt.Tx, last map[string][]byte, first uint64) error {
 		if open != i.Open() {
 			return fmt.Errorf("%w: payment %s in the list of open ones: %v, want %v", ErrDamaged, i.ID, open, i.Open())
 		}
+		if open {
+			listed--
+		}
 		delete(last, i.ID.String())
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if listed != 0 {
+		return fmt.Errorf("%w: the list of open payments has %d without one", ErrDamaged, listed)
 	}
 	for id := range last {
 		if first == 1 {
