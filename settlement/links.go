@@ -66,6 +66,8 @@ func op(k profile.Kind) engine.Op {
 		return engine.OpDebit
 	case profile.PINProof:
 		return engine.OpProof
+	case profile.StatusInquiry:
+		return engine.OpInquiry
 	}
 	return engine.OpReversal
 }

@@ -35,10 +35,11 @@ type Request struct {
 	// another by the time of writing, the request is not sent.
 	PINKey hsmapi.KeyRef
 
-	// One of the three.
+	// One of the four.
 	Debit    *bankmsg.DebitRequest
 	Proof    *bankmsg.ProofRequest
 	Reversal *bankmsg.ReversalRequest
+	Inquiry  *bankmsg.InquiryRequest // By is also when its answer is waited for no more
 }
 
 // Kind is what the request asks.
@@ -48,6 +49,8 @@ func (r *Request) Kind() profile.Kind {
 		return profile.Debit
 	case r.Proof != nil:
 		return profile.PINProof
+	case r.Inquiry != nil:
+		return profile.StatusInquiry
 	}
 	return profile.Reversal
 }
@@ -62,6 +65,9 @@ func (r *Request) wipe() {
 	}
 	if r.Reversal != nil {
 		r.Reversal.PAN.Wipe()
+	}
+	if r.Inquiry != nil {
+		r.Inquiry.PAN.Wipe()
 	}
 }
 

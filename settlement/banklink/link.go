@@ -272,7 +272,7 @@ func (l *Link) hang() {
 
 // payment tells whether the owner waits for messages of this kind.
 func payment(k profile.Kind) bool {
-	return k == profile.Debit || k == profile.PINProof || k == profile.Reversal
+	return k == profile.Debit || k == profile.PINProof || k == profile.Reversal || k == profile.StatusInquiry
 }
 
 // unqueue gives back what was not handed to the writer.

@@ -75,6 +75,22 @@ type (
 		Repeat bool
 	}
 
+	// SendInquiry asks the bank on a link what became of a debit. By is when the
+	// reversal begins instead: after it the inquiry must not leave. Answered as
+	// SendDebit.
+	SendInquiry struct {
+		ID     si.PaymentID
+		Seq    uint32
+		Link   LinkID
+		By     time.Time
+		STAN   uint32
+		RRN    [12]byte
+		DE7    [10]byte // of the debit
+		Date   si.BusinessDate
+		Amount si.Fen
+		Memo   Memo
+	}
+
 	// SendProof puts a PIN proof on a link. Answered as SendDebit.
 	SendProof struct {
 		ID   si.PaymentID
@@ -124,6 +140,7 @@ func (OpenMemo) effect()     {}
 func (Look) effect()         {}
 func (SendDebit) effect()    {}
 func (SendReversal) effect() {}
+func (SendInquiry) effect()  {}
 func (SendProof) effect()    {}
 func (SignOnAgain) effect()  {}
 func (Tell) effect()         {}
@@ -136,13 +153,14 @@ type NoteKind uint8
 // The kinds. The operator is called for those that Alarm names.
 const (
 	NoteUndeclared    NoteKind = iota + 1 // an event that the state does not allow
-	NoteDoubt                             // a debit's outcome is unknown: it will be reversed
+	NoteDoubt                             // a debit's outcome is unknown: the bank is asked, or it is reversed
 	NoteLateApproval                      // an approval after the debit was given up
 	NoteLateDecline                       // a refusal after the debit was given up
 	NoteUnmatched                         // a reply to nothing we know
 	NoteBadMAC                            // a reply with a bad code or none
 	NoteMismatch                          // a reply that is not its request's
 	NoteUnknownCode                       // a DE 39 in no class
+	NoteInquiryVain                       // an inquiry brought no proof: the debit is reversed
 	NoteReversalAgain                     // a reversal was not answered finally and is repeated
 	NoteReversalStuck                     // so many tries that an operator should look
 	NoteNoOriginal                        // the bank does not know the original: for the day's match
@@ -158,7 +176,7 @@ const (
 )
 
 var noteNames = [...]string{"", "undeclared event", "in doubt", "late approval", "late decline", "unmatched reply",
-	"bad MAC", "reply mismatch", "unknown response code", "reversal repeated", "reversal stuck", "no original",
+	"bad MAC", "reply mismatch", "unknown response code", "inquiry in vain", "reversal repeated", "reversal stuck", "no original",
 	"cross-day reversal forbidden", "card refusal kept", "card refusal reversed", "late card outcome",
 	"ledger refused", "commit unknown", "memo not opened", "sign-on wanted"}
 
@@ -175,7 +193,7 @@ func (k NoteKind) Alarm() bool {
 	switch k {
 	case NoteBadMAC, NoteMismatch, NoteUnknownCode, NoteReversalStuck, NoteCrossDay, NoteLedgerOdd, NoteMemo, NoteSignOn, NoteUndeclared:
 		return true
-	case NoteDoubt, NoteLateApproval, NoteLateDecline, NoteUnmatched, NoteReversalAgain, NoteNoOriginal,
+	case NoteDoubt, NoteLateApproval, NoteLateDecline, NoteUnmatched, NoteInquiryVain, NoteReversalAgain, NoteNoOriginal,
 		NoteCardKept, NoteCardReversed, NoteCardLate, NoteLedgerUnknown, noteEnd:
 	}
 	return false

@@ -62,6 +62,7 @@ type input struct {
 type Stats struct {
 	Asked, Paid, NotCharged, Refused   uint64
 	Doubts, Reversals, ReversalsProven uint64
+	Inquiries, InquiriesProven         uint64
 	Late, Unmatched, BadMAC, Mismatch  uint64
 	Undeclared, Stale                  uint64
 	Proofs, Proven                     uint64
@@ -185,6 +186,10 @@ func (e *Engine) tick() {
 			e.fire(p, p.cardTrigger(CardRemoved))
 			continue
 		}
+		if p.state == Waiting && p.askable { // found at start
+			e.fire(p, InquiryDue)
+			continue
+		}
 		e.fire(p, TimeUp)
 	}
 }
@@ -224,7 +229,7 @@ func (e *Engine) Settling() (n int) {
 		switch p.state {
 		case Reserving, Translating, Sent, Posting, Voiding, Unposting, Noting, Closing:
 			n++
-		case Gone, Posted, Opening, Queued, Undoing, Waiting, Desk, stateEnd:
+		case Gone, InDoubt, Inquiring, Posted, Opening, Queued, Undoing, Waiting, Desk, stateEnd:
 		}
 	}
 	return n

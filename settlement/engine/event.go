@@ -19,6 +19,7 @@ const (
 	OpDebit Op = iota + 1
 	OpReversal
 	OpProof
+	OpInquiry
 )
 
 // Fault says how a submission to the ledger went wrong.

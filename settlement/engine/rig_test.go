@@ -277,6 +277,23 @@ func reply(code string) Reply {
 	return r
 }
 
+// told is the answer to an inquiry about payment 1.
+func told(code string) Reply {
+	r := reply(code)
+	r.Amount = 38000
+	return r
+}
+
+// asks makes a bank take inquiries; proof says whether "declined" and "not
+// known" end them.
+func (r *rig) asks(bank si.Bank, proof bool) {
+	for _, p := range r.banks {
+		if p.Number == bank {
+			p.InquireFirst, p.InquiryIsProof, p.Timers.Inquiry = true, proof, 10*time.Second
+		}
+	}
+}
+
 // pid makes the nth payment id.
 func pid(n int) si.PaymentID { return si.PaymentID{15: byte(n), 14: byte(n >> 8), 5: 1} }
 

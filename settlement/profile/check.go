@@ -39,6 +39,12 @@ func (c *checker) timers(r *rulesFile) {
 	if t.Reply+hubMargin > terminalWait {
 		c.bad("timers.reply", "%v and the margin of %v are more than the %v that a terminal waits", t.Reply, hubMargin, terminalWait)
 	}
+	if c.p.InquireFirst && (t.Inquiry <= 0 || t.Inquiry > time.Hour) {
+		c.bad("timers.inquiry", "must be over 0 and at most 1h with reversal.inquire_first")
+	}
+	if !c.p.InquireFirst && t.Inquiry != 0 {
+		c.bad("timers.inquiry", "needs reversal.inquire_first: true")
+	}
 	if t.RetryFirst > t.RetryMost {
 		c.bad("timers.retry_first", "must not be over retry_most")
 	}

@@ -28,20 +28,21 @@ type Kind uint8
 
 // The kinds. Bank-initiated ones begin at Inquiry.
 const (
-	Debit       Kind = iota + 1 // 0200 payment
-	PINProof                    // 0200 balance, or the bank's own verify message
-	Reversal                    // 0400 or 0420
-	SignOn                      // 0800 or 0820
-	SignOff                     //
-	Echo                        //
-	KeyReset                    // 0820 101 (B)
-	KeyDelivery                 // 0800 from the bank (B)
-	CutoverFrom                 // 0820 201/202 from the bank (B)
-	Inquiry                     // 0200 330000 from the bank
-	NoticePay                   // 0200 500000 from the bank
-	PayStatus                   // 0200 340000 from the bank
-	PayReversal                 // 0400/0420 500000 from the bank
-	PeerSignOn                  // 08xx from the bank to our server
+	Debit         Kind = iota + 1 // 0200 payment
+	PINProof                      // 0200 balance, or the bank's own verify message
+	Reversal                      // 0400 or 0420
+	SignOn                        // 0800 or 0820
+	SignOff                       //
+	Echo                          //
+	KeyReset                      // 0820 101 (B)
+	KeyDelivery                   // 0800 from the bank (B)
+	CutoverFrom                   // 0820 201/202 from the bank (B)
+	StatusInquiry                 // what became of a debit
+	Inquiry                       // 0200 330000 from the bank
+	NoticePay                     // 0200 500000 from the bank
+	PayStatus                     // 0200 340000 from the bank
+	PayReversal                   // 0400/0420 500000 from the bank
+	PeerSignOn                    // 08xx from the bank to our server
 	PeerEcho
 	KindEnd
 )
@@ -98,6 +99,7 @@ type Timers struct {
 	SignOn        time.Duration
 	Reply         time.Duration // 0200
 	ReversalReply time.Duration
+	Inquiry       time.Duration // from the doubt to the inquiry's answer; 0 without inquiries
 	RetryFirst    time.Duration // first repeat of a reversal
 	RetryMost     time.Duration
 	EchoIdle      time.Duration
@@ -221,6 +223,8 @@ type Profile struct {
 	Reversal        ReversalStyle
 	CrossDaySend    bool
 	NoOriginalFinal bool // 12 and 25 end a reversal
+	InquireFirst    bool // a debit in doubt is asked for before it is reversed
+	InquiryIsProof  bool // "declined" and "not known" to an inquiry end it
 	CardRefusal     CardRefusal
 	CutoverAt       time.Duration // local time of day
 	BankInitiated   bool
