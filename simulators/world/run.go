@@ -74,6 +74,7 @@ type Day struct {
 	Posted     int
 	Voided     int
 	Reversals  int
+	Inquiries  Inquiries
 	Breaks     int // that the match found, each a bank's lie
 	Steps      uint64
 	Violations []Violation
@@ -105,7 +106,7 @@ func Play(seed uint64, o Options) (Day, error) {
 	w.explain, w.tell, w.without = o.Explain, o.Tell, o.Without
 	w.safely(func() { w.live(o.Payments) })
 	return Day{Seed: seed, Plan: plan, Hash: w.hash(), Asked: w.asked, Posted: w.truth.posted, Voided: w.truth.voided,
-		Reversals: w.truth.reversals, Breaks: w.breaks, Steps: w.k.steps, Violations: w.found, Checks: w.checks, Cells: w.cells}, nil
+		Reversals: w.truth.reversals, Inquiries: w.truth.inquiries, Breaks: w.breaks, Steps: w.k.steps, Violations: w.found, Checks: w.checks, Cells: w.cells}, nil
 }
 
 // safely makes a violation of a panic: a core that panics has broken its first
@@ -122,6 +123,7 @@ func (w *World) safely(live func()) {
 // Sum is what came of many seeds.
 type Sum struct {
 	Seeds, Payments, Posted, Voided, Reversals, Breaks int
+	Inquiries                                          Inquiries
 	Hours                                              float64
 	Violations                                         []Violation
 	Checks                                             map[string]uint64
@@ -182,6 +184,9 @@ func addUp(days []Day, errs []error) (Sum, error) {
 		s.Voided += d.Voided
 		s.Reversals += d.Reversals
 		s.Breaks += d.Breaks
+		s.Inquiries.Posted += d.Inquiries.Posted
+		s.Inquiries.Voided += d.Inquiries.Voided
+		s.Inquiries.Reversed += d.Inquiries.Reversed
 		s.Violations = append(s.Violations, d.Violations...)
 		for k, v := range d.Checks {
 			s.Checks[k] += v

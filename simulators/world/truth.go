@@ -23,6 +23,7 @@ type truth struct {
 	lies     map[bankDeal]Fault
 	// counts of what came about, for the report and for "void if too few".
 	posted, voided, reversals int
+	inquiries                 Inquiries
 }
 
 type bankDeal struct {
@@ -38,6 +39,8 @@ type fact struct {
 	dues    []si.DueID
 	state   ledgerapi.PayState
 	left    bool          // a 0200 of it has been written
+	asked   bool          // an inquiry about it has been written
+	life    int           // of the hub, when it was
 	held    time.Duration // when it was reserved
 	again   bool          // the hub was told that it had been reserved before
 	undo    bool          // the card's word in time says that it is to be taken back
@@ -96,14 +99,24 @@ func (t *truth) applied(c ledgerapi.Command, r *ledgerapi.Result) {
 	case ledgerapi.Annotate:
 		f := t.fact(c.ID)
 		if c.Stage == ledgerapi.StageReversing {
+			if f.asked && f.state == ledgerapi.PayReserved {
+				t.inquiries.Reversed++
+			}
 			t.move(f, ledgerapi.PayReversing)
 		}
 	case ledgerapi.Post:
 		f := t.fact(c.ID)
+		wire := c.Evidence.Source == ledgerapi.SourceWire || c.Evidence.Source == ledgerapi.SourceInquiry
+		if wire && f.state != ledgerapi.PayReserved {
+			t.w.violate("I12", f.id, "is posted by the bank's word in state %s", f.state)
+		}
 		t.move(f, ledgerapi.PayPosted)
 		t.post(f, r)
-		if c.Evidence.Source == ledgerapi.SourceWire && !c.Evidence.MACOK {
+		if wire && !c.Evidence.MACOK {
 			t.w.violate("I3", f.id, "posted without a good code")
+		}
+		if c.Evidence.Source == ledgerapi.SourceInquiry {
+			t.inquiries.Posted++
 		}
 		t.mustStand(f, "is posted")
 	case ledgerapi.Void:
@@ -111,6 +124,9 @@ func (t *truth) applied(c ledgerapi.Command, r *ledgerapi.Result) {
 		if f.state == ledgerapi.PayNone {
 			t.move(f, ledgerapi.PayTombstone)
 			return
+		}
+		if f.asked && f.state == ledgerapi.PayReserved && c.Proof == ledgerapi.ProofDeclined {
+			t.inquiries.Voided++
 		}
 		t.move(f, ledgerapi.PayVoided)
 		t.voided++
@@ -286,6 +302,25 @@ func (t *truth) undone(id si.PaymentID, b si.Bank, key dealKey) {
 	if f.left && f.deal != (bankDeal{b, key}) {
 		t.w.violate("I5", id, "a reversal names %s of bank %d, the debit was %s of bank %d", key, b, f.deal.key, f.deal.bank)
 	}
+}
+
+// Inquiries counts what became of the payments that a bank was asked for.
+type Inquiries struct{ Posted, Voided, Reversed int }
+
+// asked notes that an inquiry leaves: once, and never when a reversal is durable.
+func (t *truth) asked(id si.PaymentID, b si.Bank, key dealKey) {
+	f := t.fact(id)
+	t.w.checks["I5"]++
+	if f.asked && f.life == t.w.hub.life {
+		t.w.violate("I5", id, "its inquiry leaves a second time")
+	}
+	if f.state != ledgerapi.PayReserved {
+		t.w.violate("I5", id, "an inquiry leaves in state %s", f.state)
+	}
+	if f.left && f.deal != (bankDeal{b, key}) {
+		t.w.violate("I5", id, "an inquiry names %s of bank %d, the debit was %s of bank %d", key, b, f.deal.key, f.deal.bank)
+	}
+	f.asked, f.life = true, t.w.hub.life
 }
 
 // debited is a bank that takes the money.

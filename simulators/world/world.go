@@ -154,10 +154,21 @@ var demoProfiles = sync.OnceValues(func() ([]*profile.Profile, error) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, p)
+		all = append(all, asking(p))
 	}
 	return all, nil
 })
+
+// asking has two of the banks take status inquiries, which none of the demo's
+// does: at ccb their answers are proof, at boc only "approved" is.
+func asking(p *profile.Profile) *profile.Profile {
+	if p.Code != "ccb" && p.Code != "boc" {
+		return p
+	}
+	q := p.WithTimers(func(t *profile.Timers) { t.Inquiry = 10 * time.Second })
+	q.InquireFirst, q.InquiryIsProof = true, p.Code == "ccb"
+	return q
+}
 
 // newWorld makes a day that is about to begin.
 func newWorld(seed uint64, plan Plan) (*World, error) {
