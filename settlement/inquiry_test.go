@@ -149,3 +149,72 @@ func TestInquiryAfterCrash(t *testing.T) {
 	}
 	w.net(rcb, 1)
 }
+
+// wantsScripts makes ccb want to know what issuer scripts did.
+func wantsScripts(t *testing.T) func(*profile.Profile) {
+	return func(p *profile.Profile) {
+		if p.Code != "ccb" {
+			return
+		}
+		spec, rules, err := profile.ReadFS(os.DirFS("../data/banks"), p.Code)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q, err := profile.Load(spec, profile.ScriptTold(rules))
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.Timers = p.Timers
+		*p = *q
+		p.Timers.ReversalReply = 200 * time.Millisecond
+	}
+}
+
+var scriptResults = []byte{0x95, 5, 0, 0, 0, 0, 0, 0x9F, 0x36, 2, 0, 7, 0xDF, 0x31, 5, 0x20, 1, 2, 3, 4}
+
+// TestScriptNotice: what the card's scripts did is durable before the terminal is
+// answered, reaches the bank with the payment's numbers, is repeated until the
+// bank answers, and survives the hub.
+func TestScriptNotice(t *testing.T) {
+	w := newWorld(t, wantsScripts(t))
+	ctx := context.Background()
+	w.pay(1, ccb)
+	mute := fault(linktest.Fault{Mute: true}, profile.ScriptNotify)
+	w.banks[ccb].Script(mute)
+	if err := w.hub.CardOutcome(ctx, pid(1), engine.CardTC, scriptResults); err != nil {
+		t.Fatal(err)
+	}
+	if p, _ := w.book.Payment(pid(1)); !p.Advice {
+		t.Fatal("the terminal was answered before the notice was durable")
+	}
+	w.until("it is repeated", func() bool { return w.banks[ccb].Seen(profile.ScriptNotify) > 1 })
+	p, _ := w.book.Payment(pid(1))
+	for de, want := range map[int]string{0: "0621", 11: "000001", 37: string(p.RRN[:]), 39: "00", 55: string(scriptResults), 70: "951"} {
+		if got := w.banks[ccb].Field(profile.ScriptNotify, de); got != want {
+			t.Errorf("DE %d: got %q, want %q", de, got, want)
+		}
+	}
+	if got := w.banks[ccb].Field(profile.ScriptNotify, 90); got[:20] != "0200000001"+string(p.DE7[:]) {
+		t.Errorf("DE 90 is %s", got)
+	}
+	w.stop()
+	seen := w.banks[ccb].Seen(profile.ScriptNotify)
+	w.banks[ccb].Script(nil)
+	w.start()
+	w.until("told after a restart", func() bool { p, _ := w.book.Payment(pid(1)); return !p.Advice })
+	if w.banks[ccb].Seen(profile.ScriptNotify) <= seen {
+		t.Error("the new hub told nothing")
+	}
+	if p, _ := w.book.Payment(pid(1)); p.State != ledgerapi.PayPosted {
+		t.Errorf("the payment is %v", p.State)
+	}
+	w.net(ccb, 1)
+
+	w.pay(2, rcb) // a bank that wants no notice
+	if err := w.hub.CardOutcome(ctx, pid(2), engine.CardTC, scriptResults); err != nil {
+		t.Fatal(err)
+	}
+	if p, _ := w.book.Payment(pid(2)); p.Advice || w.banks[rcb].Seen(profile.ScriptNotify) != 0 {
+		t.Error("rcb was told, or is to be")
+	}
+}

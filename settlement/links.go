@@ -68,6 +68,8 @@ func op(k profile.Kind) engine.Op {
 		return engine.OpProof
 	case profile.StatusInquiry:
 		return engine.OpInquiry
+	case profile.ScriptNotify:
+		return engine.OpScript
 	}
 	return engine.OpReversal
 }

@@ -43,6 +43,13 @@ func (h *Hub) perform(ef engine.Effect) {
 		h.sendReversal(&ef)
 	case engine.SendInquiry:
 		h.sendInquiry(&ef)
+	case engine.SendScript:
+		h.sendScript(&ef)
+	case engine.ScriptHeld:
+		for _, ch := range h.scripts[ef.ID] {
+			close(ch)
+		}
+		delete(h.scripts, ef.ID)
 	case engine.SendProof:
 		h.sendProof(&ef)
 	case engine.SignOnAgain:
@@ -241,6 +248,18 @@ func (h *Hub) sendInquiry(s *engine.SendInquiry) {
 		},
 	}
 	h.send(s.Link, r, engine.OpInquiry)
+}
+
+func (h *Hub) sendScript(s *engine.SendScript) {
+	m := &s.Memo
+	r := &banklink.Request{
+		ID: s.ID, Seq: s.Seq,
+		Script: &bankmsg.ScriptNotice{
+			STAN: s.STAN, RRN: s.RRN, DE7: s.DE7, At: timeOf(s.DE7, s.Date), Amount: s.Amount,
+			PAN: m.PAN, PSN: m.PSN, Resp: string(s.Resp[:]), DE55: m.Script, Repeat: s.Repeat,
+		},
+	}
+	h.send(s.Link, r, engine.OpScript)
 }
 
 // send hands a request to its link. A link that does not take it has not sent

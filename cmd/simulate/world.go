@@ -133,7 +133,7 @@ func (f *worldFlags) run(cmd *cobra.Command, plan world.Plan) error {
 	}
 	_, _ = fmt.Fprintf(errOut, "  %d payments asked, %d posted, %d voided, %d reversals sent, %d breaks found, each a bank's lie\n",
 		s.Payments, s.Posted, s.Voided, s.Reversals, s.Breaks)
-	_, _ = fmt.Fprintf(errOut, "  payments that a bank was asked for: %d posted, %d voided, %d reversed\n", s.Inquiries.Posted, s.Inquiries.Voided, s.Inquiries.Reversed)
+	_, _ = fmt.Fprintf(errOut, "  payments that a bank was asked for: %d posted, %d voided, %d reversed; %d script notices told\n", s.Inquiries.Posted, s.Inquiries.Voided, s.Inquiries.Reversed, s.Scripts)
 	line, err := json.Marshal(worldResult{s.Seeds, s.Payments, s.Hours, len(s.Violations), len(below), s.Hash})
 	if err != nil {
 		return fmt.Errorf("result: %w", err)

@@ -694,7 +694,7 @@ func (m *Machine) applyUnpost(h *ledgerapi.Header, body []byte, out *ledgerapi.R
 	}
 	m.tally(p, -1)
 	p.state, p.ended = ledgerapi.PayReversing, 0
-	p.flags |= payUnposted
+	p.flags = p.flags&^payAdvice | payUnposted // what scripts did goes into the reversal
 	m.holdOf(p).unpost = c.Reason
 	m.addLive(slot, p)
 	m.journal++

@@ -35,10 +35,11 @@ type Request struct {
 	// another by the time of writing, the request is not sent.
 	PINKey hsmapi.KeyRef
 
-	// One of the four.
+	// One of the five.
 	Debit    *bankmsg.DebitRequest
 	Proof    *bankmsg.ProofRequest
 	Reversal *bankmsg.ReversalRequest
+	Script   *bankmsg.ScriptNotice
 	Inquiry  *bankmsg.InquiryRequest // By is also when its answer is waited for no more
 }
 
@@ -51,6 +52,8 @@ func (r *Request) Kind() profile.Kind {
 		return profile.PINProof
 	case r.Inquiry != nil:
 		return profile.StatusInquiry
+	case r.Script != nil:
+		return profile.ScriptNotify
 	}
 	return profile.Reversal
 }
@@ -65,6 +68,9 @@ func (r *Request) wipe() {
 	}
 	if r.Reversal != nil {
 		r.Reversal.PAN.Wipe()
+	}
+	if r.Script != nil {
+		r.Script.PAN.Wipe()
 	}
 	if r.Inquiry != nil {
 		r.Inquiry.PAN.Wipe()

@@ -39,6 +39,22 @@ func (c *Codec) StatusInquiry(m *Message, q *InquiryRequest) error {
 		amount: q.Amount, card: &CardPart{PAN: q.PAN}, original: &q.Original})
 }
 
+// ScriptNotify fills m with the notice of what issuer scripts did.
+func (c *Codec) ScriptNotify(m *Message, n *ScriptNotice) error {
+	if len(n.Resp) != 2 {
+		return refuseText(39, "a script notice needs the payment's code")
+	}
+	if err := c.fill(m, profile.ScriptNotify, &source{stan: n.STAN, rrn: &n.RRN, de7: &n.NewDE7, at: n.At, amount: n.Amount,
+		card: &CardPart{PAN: n.PAN, PSN: n.PSN, DE55: n.DE55}, reason: n.Resp,
+		original: &OriginalPayment{STAN: n.STAN, DE7: n.DE7, At: n.At}}); err != nil {
+		return err
+	}
+	if n.Repeat {
+		m.mti = c.rule(profile.ScriptNotify, false).repeat
+	}
+	return nil
+}
+
 // Reversal fills m with a 0400 or 0420, or their repeat. The fields that it
 // keeps of the original, and those that it drops, are the profile's list.
 func (c *Codec) Reversal(m *Message, r *ReversalRequest) error {

@@ -183,6 +183,47 @@ func TestInquiryFields(t *testing.T) {
 	}
 }
 
+// TestScriptFields: a script notice keeps the payment's numbers but for DE 7, names
+// it in DE 90, and carries no track and no PIN block.
+func TestScriptFields(t *testing.T) {
+	for _, code := range []string{"ccb+script", "boc+script"} {
+		c := demoCodec(t, code)
+		r := referenceReversal(t, c)
+		results := []byte{0x9F, 0x36, 2, 0, 7, 0xDF, 0x31, 5, 0x20, 1, 2, 3, 4}
+		n := &ScriptNotice{STAN: r.STAN, RRN: r.RRN, DE7: r.DE7, NewDE7: r.NewDE7, At: r.At, Amount: r.Amount, PAN: r.PAN, PSN: r.PSN,
+			Resp: "00", DE55: results}
+		var m, rev Message
+		if err := c.Reversal(&rev, r); err != nil {
+			t.Fatal(err)
+		}
+		for _, repeat := range []bool{false, true} {
+			n.Repeat = repeat
+			if err := c.ScriptNotify(&m, n); err != nil {
+				t.Fatal(err)
+			}
+			want := []int{2, 4, 7, 11, 12, 13, 18, 22, 23, 32, 33, 37, 39, 41, 42, 43, 49, 55, 60, 70, 90}
+			if got := fieldsOf(&m); !slices.Equal(got, want) || m.MTI() != map[bool]uint16{false: 0x0620, true: 0x0621}[repeat] {
+				t.Errorf("%s: type %04x, fields %v, want %v", code, m.MTI(), got, want)
+			}
+		}
+		for _, de := range []int{2, 4, 7, 11, 12, 13, 37, 41, 42, 90} {
+			if !bytes.Equal(m.Field(de), rev.Field(de)) {
+				t.Errorf("%s: DE %d is %s, in the reversal %s", code, de, m.Field(de), rev.Field(de))
+			}
+		}
+		if string(m.Field(39)) != "00" || string(m.Field(70)) != "951" || !bytes.Equal(m.Field(55), results) {
+			t.Errorf("%s: DE 39 %s, DE 70 %s, DE 55 %x", code, m.Field(39), m.Field(70), m.Field(55))
+		}
+		n.DE55 = nil
+		if c.ScriptNotify(&m, n) == nil {
+			t.Errorf("%s: a notice without results is made", code)
+		}
+	}
+	if err := demoCodec(t, "ccb").ScriptNotify(new(Message), &ScriptNotice{STAN: 1, Resp: "00"}); !errors.Is(err, ErrMessage) {
+		t.Errorf("a bank that wants none: got %v", err)
+	}
+}
+
 // referenceInquiry asks for the payment that referenceReversal takes back, a
 // minute and a batch later.
 func referenceInquiry(t *testing.T, c *Codec) *InquiryRequest {

@@ -20,13 +20,15 @@ import (
 // demoBanks are the profiles that every test of the conformance suite runs over.
 var demoBanks = []string{"rcb", "icbc", "ccb", "boc"}
 
-// askedBanks are the demo banks and what they would be with status inquiries.
-var askedBanks = append([]string{"rcb+inquiry", "icbc+inquiry", "ccb+inquiry", "boc+inquiry"}, demoBanks...)
+// askedBanks are the demo banks and what they would be with status inquiries, or
+// with script notices.
+var askedBanks = append([]string{"rcb+inquiry", "icbc+inquiry", "ccb+inquiry", "boc+inquiry", "ccb+script", "boc+script"}, demoBanks...)
 
 const banksDir = "../../data/banks"
 
 func demoCodec(t testing.TB, code string) *Codec {
 	t.Helper()
+	code, told := strings.CutSuffix(code, "+script")
 	code, asks := strings.CutSuffix(code, "+inquiry")
 	spec, rules, err := profile.ReadFS(os.DirFS(banksDir), code)
 	if err != nil {
@@ -34,6 +36,9 @@ func demoCodec(t testing.TB, code string) *Codec {
 	}
 	if asks {
 		rules = profile.Inquiring(rules, true)
+	}
+	if told {
+		rules = profile.ScriptTold(rules)
 	}
 	p, err := profile.Load(spec, rules)
 	if err != nil {

@@ -91,6 +91,25 @@ type (
 		Memo   Memo
 	}
 
+	// SendScript puts the notice of what issuer scripts did on a link. Answered as
+	// SendDebit.
+	SendScript struct {
+		ID     si.PaymentID
+		Seq    uint32
+		Link   LinkID
+		STAN   uint32
+		RRN    [12]byte
+		DE7    [10]byte // of the payment
+		Date   si.BusinessDate
+		Amount si.Fen
+		Resp   [2]byte // DE 39 of the payment
+		Memo   Memo
+		Repeat bool
+	}
+
+	// ScriptHeld tells that the notice about a payment is durable, or over.
+	ScriptHeld struct{ ID si.PaymentID }
+
 	// SendProof puts a PIN proof on a link. Answered as SendDebit.
 	SendProof struct {
 		ID   si.PaymentID
@@ -141,6 +160,8 @@ func (Look) effect()         {}
 func (SendDebit) effect()    {}
 func (SendReversal) effect() {}
 func (SendInquiry) effect()  {}
+func (SendScript) effect()   {}
+func (ScriptHeld) effect()   {}
 func (SendProof) effect()    {}
 func (SignOnAgain) effect()  {}
 func (Tell) effect()         {}
@@ -172,13 +193,14 @@ const (
 	NoteLedgerUnknown                     // a commit of unknown outcome
 	NoteMemo                              // a memo could not be opened
 	NoteSignOn                            // the bank wants a new sign-on
+	NoteScriptLost                        // a script notice that the bank did not take
 	noteEnd
 )
 
 var noteNames = [...]string{"", "undeclared event", "in doubt", "late approval", "late decline", "unmatched reply",
 	"bad MAC", "reply mismatch", "unknown response code", "inquiry in vain", "reversal repeated", "reversal stuck", "no original",
 	"cross-day reversal forbidden", "card refusal kept", "card refusal reversed", "late card outcome",
-	"ledger refused", "commit unknown", "memo not opened", "sign-on wanted"}
+	"ledger refused", "commit unknown", "memo not opened", "sign-on wanted", "script notice lost"}
 
 // String says what happened.
 func (k NoteKind) String() string {
@@ -191,7 +213,7 @@ func (k NoteKind) String() string {
 // Alarm tells whether a person must look at it.
 func (k NoteKind) Alarm() bool {
 	switch k {
-	case NoteBadMAC, NoteMismatch, NoteUnknownCode, NoteReversalStuck, NoteCrossDay, NoteLedgerOdd, NoteMemo, NoteSignOn, NoteUndeclared:
+	case NoteBadMAC, NoteMismatch, NoteUnknownCode, NoteReversalStuck, NoteCrossDay, NoteLedgerOdd, NoteMemo, NoteSignOn, NoteScriptLost, NoteUndeclared:
 		return true
 	case NoteDoubt, NoteLateApproval, NoteLateDecline, NoteUnmatched, NoteInquiryVain, NoteReversalAgain, NoteNoOriginal,
 		NoteCardKept, NoteCardReversed, NoteCardLate, NoteLedgerUnknown, noteEnd:

@@ -395,6 +395,10 @@ func (e *Engine) submit(p *payment, c ledgerapi.Command, withMemo bool) {
 // ledgerDone judges a result and goes on.
 func (e *Engine) ledgerDone(ev *LedgerDone) {
 	p := e.pays[ev.ID]
+	if s := e.scripts[ev.ID]; s != nil && ev.Seq > scriptSeq {
+		e.scriptDone(s, ev)
+		return
+	}
 	if p == nil || !p.wait || ev.Seq != p.seq {
 		e.stats.Stale++
 		return
@@ -492,6 +496,12 @@ func (e *Engine) linkWord(id si.PaymentID, op Op, seq uint32, news linkNews, lat
 		}
 		return
 	}
+	if op == OpScript {
+		if s := e.scripts[id]; s != nil && s.seq == seq && s.state == scriptSent {
+			e.scriptUnanswered(s)
+		}
+		return
+	}
 	p := e.pays[id]
 	want := map[Op]State{OpDebit: Sent, OpReversal: Undoing, OpInquiry: Inquiring}[op]
 	if p == nil || p.state != want || p.seq != seq {
@@ -520,6 +530,10 @@ func (e *Engine) linkWord(id si.PaymentID, op Op, seq uint32, news linkNews, lat
 func (e *Engine) replied(id si.PaymentID, op Op, r *Reply) {
 	if op == OpProof {
 		e.proofReplied(id, r)
+		return
+	}
+	if op == OpScript {
+		e.scriptReplied(e.scripts[id], r)
 		return
 	}
 	p := e.pays[id]
@@ -595,7 +609,7 @@ func (e *Engine) signOnAgain(p *payment) {
 // stray finds the payment of a reply whose request was given up. It can end a
 // reversal; a debit it can never decide.
 func (e *Engine) stray(ev *Stray) {
-	if ev.Op == OpProof || ev.Op == OpInquiry {
+	if ev.Op == OpProof || ev.Op == OpInquiry || ev.Op == OpScript {
 		return // nobody waits for it and no money moved
 	}
 	var p *payment

@@ -335,6 +335,12 @@ func (e *Engine) seen(v *ledgerapi.Payment) {
 
 func (e *Engine) memoOpened(ev *MemoOpened) {
 	p := e.pays[ev.ID]
+	if s := e.scripts[ev.ID]; s != nil && s.state == scriptOpening {
+		e.scriptOpened(s, ev)
+		if p == nil || p.state != Opening {
+			return
+		}
+	}
 	if p == nil || p.state != Opening {
 		e.stats.Stale++
 		return

@@ -77,6 +77,14 @@ func (b *book) apply(now time.Time, s Submit) ledgerapi.Result {
 	case ledgerapi.Reserve:
 		return b.reserve(now, c, s)
 	case ledgerapi.Annotate:
+		if c.Stage == ledgerapi.StageAdvice || c.Stage == ledgerapi.StageAdvised {
+			if state != ledgerapi.PayPosted {
+				return bad
+			}
+			p.Advice = c.Stage == ledgerapi.StageAdvice
+			b.memos[s.ID] = *s.Memo
+			return ledgerapi.Result{Code: ledgerapi.OK, State: p.State}
+		}
 		switch state {
 		case ledgerapi.PayReserved, ledgerapi.PayReversing:
 			p.State, p.Reason = ledgerapi.PayReversing, c.Reason

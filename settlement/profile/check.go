@@ -121,8 +121,8 @@ func (c *checker) codes(r *rulesFile) {
 	}
 	p.DE55 = map[string][]uint32{}
 	for name, list := range r.DE55 {
-		if name != "request" && name != "reply" && name != "reversal" {
-			c.bad("de55."+name, "must be request, reply or reversal")
+		if name != "request" && name != "reply" && name != "reversal" && name != "script" {
+			c.bad("de55."+name, "must be request, reply, reversal or script")
 		}
 		for i, tag := range list {
 			v, err := strconv.ParseUint(tag, 16, 32)

@@ -40,6 +40,35 @@ const (
 `
 )
 
+// The message and tags of a CUPS bank that wants to know what issuer scripts did.
+const (
+	scriptMessage = `
+  script_notify:
+    request:
+      mti: "0620"
+      repeat: "0621"
+      network: ["951"]
+      mandatory: [2, 4, 7, 11, 12, 13, 18, 22, 32, 33, 37, 39, 41, 42, 43, 49, 55, 60, 70, 90, 128]
+      optional: [23]
+      fixed: {18: "9399", 22: "051", 43: "SHEBAO SOCIAL INSURANCE HUB             ", 49: "156", 60: "0000050014"}
+    reply:
+      mti: "0630"
+      network: ["951"]
+      mandatory: [7, 11, 32, 33, 39, 41, 42, 70]
+      optional: [2, 12, 13, 15, 23, 25, 38, 49, 55, 57, 60, 90, 100, 128]
+`
+	scriptTags = `
+  script: ["95", "9F1E", "9F10", "9F36", "DF31"]
+`
+)
+
+// ScriptTold gives the rules file of a CUPS demo bank with script notices, for
+// tests and the simulated world: none of the four takes any.
+func ScriptTold(rules []byte) []byte {
+	out := bytes.Replace(rules, []byte("\nmessages:\n"), []byte("\nmessages:"+scriptMessage), 1)
+	return bytes.Replace(out, []byte("\nde55:\n"), []byte("\nde55:"+scriptTags), 1)
+}
+
 // Inquiring gives the rules file of a demo bank with status inquiries, for tests
 // and the simulated world: none of the four takes any. proof says whether
 // "declined" and "not known" end a payment.

@@ -147,7 +147,7 @@ func (k Kind) BankSends() bool {
 
 var kindNames = [...]string{Debit: "debit", PINProof: "pin_proof", Reversal: "reversal",
 	SignOn: "sign_on", SignOff: "sign_off", Echo: "echo", KeyReset: "key_reset",
-	KeyDelivery: "key_delivery", CutoverFrom: "cutover", StatusInquiry: "status_inquiry", Inquiry: "inquiry",
+	KeyDelivery: "key_delivery", CutoverFrom: "cutover", StatusInquiry: "status_inquiry", ScriptNotify: "script_notify", Inquiry: "inquiry",
 	NoticePay: "notice_pay", PayStatus: "pay_status", PayReversal: "pay_reversal",
 	PeerSignOn: "peer_sign_on", PeerEcho: "peer_echo"}
 

@@ -57,8 +57,16 @@ func (c *checker) messages(r *rulesFile) {
 			}
 		}
 	}
+	if script := p.Rules[ScriptNotify].Request.Used(); script != (len(p.DE55["script"]) > 0) {
+		c.bad("messages.script_notify", "goes with the tags of de55.script, which must hold DF31")
+	} else if script && !slices.Contains(p.DE55["script"], tagScriptResults) {
+		c.bad("de55.script", "must hold DF31, the results")
+	}
 	c.ambiguous()
 }
+
+// tagScriptResults is the data object with the results of issuer scripts.
+const tagScriptResults = 0xDF31
 
 // message checks one field list.
 func (c *checker) message(k Kind, reply bool, m *messageFile) MessageRule {
@@ -189,8 +197,16 @@ func (c *checker) safety(at string, k Kind, reply bool, r *MessageRule) {
 		must(7, 11, 32, 37)
 	case StatusInquiry:
 		c.inquiry(must, never)
+	case ScriptNotify:
+		if p.Dialect == POS {
+			c.bad(at, "belongs to the cups dialect")
+		}
+		if must(7, 11, 32, 33, 70); !reply {
+			must(55, 90)
+		}
+		never("script notice", 14, 26, 35, 36, 52, 53)
 	}
-	if money || k == PINProof || k == StatusInquiry || k == Inquiry || k == PayStatus {
+	if money || k == PINProof || k == StatusInquiry || k == ScriptNotify || k == Inquiry || k == PayStatus {
 		if !reply {
 			must(p.MACField)
 		} else if !slices.Contains(r.Mandatory, p.MACField) && !slices.Contains(r.Optional, p.MACField) {

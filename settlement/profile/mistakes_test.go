@@ -142,6 +142,42 @@ func TestInquiryMistakes(t *testing.T) {
 	}
 }
 
+// TestScriptMistakes is TestMistakes of a bank that wants to know of scripts.
+func TestScriptMistakes(t *testing.T) {
+	for _, tc := range []struct{ bank, old, new, says string }{
+		{"ccb", "  script: [\"95\", \"9F1E\", \"9F10\", \"9F36\", \"DF31\"]\n", "", "goes with the tags of de55.script"},
+		{"ccb", "  script: [\"95\"", "  scripts: [\"95\"", "must be request, reply, reversal or script"},
+		{"ccb", "\"9F36\", \"DF31\"]", "\"9F36\"]", "must hold DF31"},
+		{"ccb", "\n  script_notify:", "\n  script_notice:", "is no kind of message"},
+		{"ccb", "49, 55, 60, 70, 90, 128]", "49, 55, 60, 70, 128]", "must hold field 90"},
+		{"ccb", "49, 55, 60, 70, 90, 128]", "49, 60, 70, 90, 128]", "must hold field 55"},
+		{"ccb", "49, 55, 60, 70, 90, 128]", "49, 55, 60, 70, 90]", "must hold field 128"},
+		{"ccb", "49, 55, 60, 70, 90, 128]", "49, 52, 55, 60, 70, 90, 128]", "must not be in a script notice"},
+		{"ccb", "49, 55, 57, 60, 90, 100, 128]", "49, 55, 57, 60, 90, 100]", "must list field 128"},
+		{"rcb", "", "", "belongs to the cups dialect"},
+	} {
+		spec, rules := files(t, tc.bank)
+		rules = ScriptTold(rules)
+		if !bytes.Contains(rules, []byte(tc.old)) {
+			t.Errorf("%s: no %q to change", tc.bank, tc.old)
+			continue
+		}
+		_, err := Load(spec, bytes.Replace(rules, []byte(tc.old), []byte(tc.new), 1))
+		if !errors.Is(err, ErrProfile) || !strings.Contains(err.Error(), tc.says) || !place.MatchString(err.Error()) {
+			t.Errorf("%s with %q: got %v, want file, line and %q", tc.bank, tc.new, err, tc.says)
+		}
+	}
+	for _, code := range []string{"ccb", "boc"} {
+		spec, rules := files(t, code)
+		if p, err := Load(spec, Inquiring(ScriptTold(rules), true)); err != nil || !p.Rules[ScriptNotify].Request.Used() {
+			t.Errorf("%s with both: %v", code, err)
+		}
+		if p, err := Load(spec, rules); err != nil || p.Rules[ScriptNotify].Request.Used() {
+			t.Errorf("%s wants script notices of itself", code)
+		}
+	}
+}
+
 // TestLine: the line of the error is the line of the mistake.
 func TestLine(t *testing.T) {
 	spec, rules := files(t, "rcb")

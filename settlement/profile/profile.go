@@ -38,6 +38,7 @@ const (
 	KeyDelivery                   // 0800 from the bank (B)
 	CutoverFrom                   // 0820 201/202 from the bank (B)
 	StatusInquiry                 // what became of a debit
+	ScriptNotify                  // 0620 951: what issuer scripts did to the card (B)
 	Inquiry                       // 0200 330000 from the bank
 	NoticePay                     // 0200 500000 from the bank
 	PayStatus                     // 0200 340000 from the bank
@@ -232,7 +233,7 @@ type Profile struct {
 	Limits          Limits
 	Classes         map[string]Class    // by DE 39
 	OwnCodes        map[string]string   // N1 … N6 and the like → code sent to this bank
-	DE55            map[string][]uint32 // "request", "reply", "reversal" → tags in order
+	DE55            map[string][]uint32 // "request", "reply", "reversal", "script" → tags in order
 	Rules           [KindEnd]struct{ Request, Reply MessageRule }
 	Fields          [129]Field // by number; 0 is the MTI, 1 the bitmap
 	TrackSeparator  byte       // of DE 35 in ASCII: '=' or 'D'

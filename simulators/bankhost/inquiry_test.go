@@ -24,6 +24,85 @@ func asked(t *testing.T, code string, proof bool) (*Host, *hub) {
 	return h, u
 }
 
+// told starts a host of a CUPS bank that wants to know of scripts, and a hub.
+func told(t *testing.T, code string, change func(*Config)) (*Host, *hub) {
+	t.Helper()
+	spec, rules, err := profile.ReadFS(os.DirFS("../../data/banks"), code)
+	must(t, err)
+	p, err := profile.Load(spec, profile.ScriptTold(rules))
+	must(t, err)
+	h := newHost(t, code, func(c *Config) {
+		if c.Profile = p; change != nil {
+			change(c)
+		}
+	})
+	u := dialHub(t, h)
+	u.signOn()
+	return h, u
+}
+
+// TestScriptNotice: the host checks what it is told of issuer scripts, books it
+// once, and knows it after a restart.
+func TestScriptNotice(t *testing.T) {
+	for _, code := range []string{"ccb", "boc"} {
+		h, u := told(t, code, nil)
+		d, m := u.debit(testPIN, 100)
+		u.ask(profile.Debit, m)
+		notice := func(de55 []byte, change func(*bankmsg.ScriptNotice)) string {
+			t.Helper()
+			n := &bankmsg.ScriptNotice{STAN: d.STAN, RRN: d.RRN, DE7: d.DE7, At: d.At, Amount: d.Amount, PAN: d.Card.PAN, PSN: d.Card.PSN,
+				Resp: "00", DE55: de55}
+			copy(n.NewDE7[:], noon.Add(time.Minute).Format("0102150405"))
+			if change != nil {
+				change(n)
+			}
+			m := new(bankmsg.Message)
+			must(t, u.c.ScriptNotify(m, n))
+			r, in := u.ask(profile.ScriptNotify, m)
+			if !u.good(in) {
+				t.Errorf("%s: the answer has a bad code", code)
+			}
+			return u.code(r)
+		}
+		results := []byte{0x9F, 0x36, 2, 0, 7, 0xDF, 0x31, 10, 0x20, 1, 2, 3, 4, 0x13, 5, 6, 7, 8}
+		for _, tc := range []struct {
+			de55   []byte
+			change func(*bankmsg.ScriptNotice)
+			want   string
+		}{
+			{[]byte{0x9F, 0x36, 2, 0, 7}, nil, "30"},
+			{[]byte{0xDF, 0x31, 4, 0x20, 1, 2, 3}, nil, "30"},
+			{[]byte{0xDF, 0x31, 5, 0x30, 1, 2, 3, 4}, nil, "30"},
+			{results, func(n *bankmsg.ScriptNotice) { n.STAN++ }, "25"},
+			{results, func(n *bankmsg.ScriptNotice) { n.Amount++ }, "64"},
+			{results, nil, "00"},
+			{results, func(n *bankmsg.ScriptNotice) { n.Repeat = true }, "00"},
+		} {
+			if got := notice(tc.de55, tc.change); got != tc.want {
+				t.Errorf("%s: DE 55 %x is answered %s, want %s", code, tc.de55, got, tc.want)
+			}
+		}
+		told := 0
+		for _, e := range h.Entries() {
+			if e.Op == OpScript && e.Script == "20010203041305060708" {
+				told++
+			}
+		}
+		if told != 1 || h.Debited(panOf(code, 1)) != 100 {
+			t.Errorf("%s: booked %d times, %v debited", code, told, h.Debited(panOf(code, 1)))
+		}
+		h.Crash(0)
+		u = dialHub(t, h)
+		u.stan, u.atc = d.STAN, 10
+		u.signOn()
+		if _, m := u.debit(testPIN, 50); m != nil {
+			if r, _ := u.ask(profile.Debit, m); u.code(r) != "00" {
+				t.Errorf("%s: after a restart the card is answered %s", code, u.code(r))
+			}
+		}
+	}
+}
+
 // inquire asks what became of a debit and keeps the request for its reply.
 func (u *hub) inquire(d *bankmsg.DebitRequest) (*bankmsg.Message, *bankmsg.Sent) {
 	u.t.Helper()

@@ -34,7 +34,7 @@ func (h *Host) answer(c *conn, k profile.Kind, m *message, r *profile.MessageRul
 	switch k {
 	case profile.SignOn:
 		code, extra = h.signOn(m)
-	case profile.Debit, profile.PINProof, profile.Reversal, profile.StatusInquiry:
+	case profile.Debit, profile.PINProof, profile.Reversal, profile.StatusInquiry, profile.ScriptNotify:
 		switch {
 		case len(s.mac) == 0:
 			code = "97"
@@ -56,6 +56,8 @@ func (h *Host) answer(c *conn, k profile.Kind, m *message, r *profile.MessageRul
 			return reply, key
 		case k == profile.PINProof:
 			code, extra = h.proof(s, m)
+		case k == profile.ScriptNotify:
+			code = h.scripted(m)
 		case k == profile.StatusInquiry:
 			code, extra = h.inquired(m, f)
 		default:
@@ -222,6 +224,35 @@ func (h *Host) inquired(m *message, f Fault) (code string, extra map[int]string)
 		return "25", extra
 	}
 	return e.Code, extra
+}
+
+// scripted takes the notice of what issuer scripts did to a card. A second time
+// it is known already.
+func (h *Host) scripted(m *message) string {
+	results := parseTLV([]byte(m.fields[55]))[0xDF31]
+	o := h.byKey[h.originalKey(m)]
+	switch {
+	case len(results) == 0 || len(results)%5 != 0:
+		return "30"
+	case o == nil:
+		return "25"
+	case m.fields[4] != fmt.Sprintf("%012d", int64(o.amount)):
+		return "64"
+	}
+	for i := 0; i < len(results); i += 5 { // 2 done, 1 failed, then the number of the command
+		if results[i]>>4 != 1 && results[i]>>4 != 2 {
+			return "30"
+		}
+	}
+	key := h.originalKey(m)
+	for _, e := range h.entries {
+		if e.Op == OpScript && e.Key == key {
+			return "00"
+		}
+	}
+	h.book(Entry{Op: OpScript, PAN: m.fields[2], Amount: o.amount, Key: key, STAN: m.fields[11], Code: "00", Script: hex.EncodeToString(results),
+		Date: h.businessDate(), DE41: m.fields[41], DE7: m.fields[7], RRN: m.fields[37], At: h.now()}, nil, nil)
+	return "00"
 }
 
 // other answers an inquiry with another payment's numbers, amount and fate.

@@ -40,6 +40,7 @@ const (
 	opKeys
 	opEcho
 	opInquiry
+	opScript
 	opPay     // of the bank: paid at its counter
 	opPayUndo // of the bank: it takes that back
 )
@@ -80,7 +81,9 @@ type matchKey struct {
 func (m *message) key() matchKey { return matchKey{m.op, m.acq, m.stan, m.de7, m.batch} }
 
 // money tells whether a message is about a payment.
-func (m *message) money() bool { return m.op == opDebit || m.op == opReversal || m.op == opInquiry }
+func (m *message) money() bool {
+	return m.op == opDebit || m.op == opReversal || m.op == opInquiry || m.op == opScript
+}
 
 // deal is the payment that a message is about.
 func (m *message) deal() dealKey {
@@ -109,6 +112,7 @@ type deal struct {
 	date     si.BusinessDate
 	lost     bool // the bank has forgotten its debit
 	unknown  bool // reversals of it are answered 25
+	script   bool // it was told what issuer scripts did
 }
 
 // stands tells whether the citizen's money is with us by the bank's books.
@@ -201,6 +205,8 @@ func (b *bank) serve(c *conn, m message) {
 		r.resp = b.reverse(&m)
 	case opInquiry:
 		r.resp, r.date = b.inquire(&m)
+	case opScript:
+		r.resp = b.scripted(&m)
 	case opSignOn, opKeys, opEcho:
 	case opPay, opPayUndo:
 		return
@@ -353,6 +359,17 @@ func (b *bank) inquire(m *message) ([2]byte, si.BusinessDate) {
 		return [2]byte{'0', '0'}, d.date
 	}
 	return d.decline, b.today()
+}
+
+// scripted takes the notice of what issuer scripts did, once or again.
+func (b *bank) scripted(m *message) [2]byte {
+	d := b.deals[m.deal()]
+	if d == nil || d.debited == 0 && !d.lost {
+		b.w.violate("I5", si.PaymentID{}, "bank %s is told of scripts of a card that it never debited", b.prof.Code)
+		return [2]byte{'2', '5'}
+	}
+	d.script = true
+	return [2]byte{'0', '0'}
 }
 
 // noOriginal is what the bank says of a reversal whose original moved nothing.

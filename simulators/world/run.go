@@ -75,6 +75,7 @@ type Day struct {
 	Voided     int
 	Reversals  int
 	Inquiries  Inquiries
+	Scripts    int // told to banks
 	Breaks     int // that the match found, each a bank's lie
 	Steps      uint64
 	Violations []Violation
@@ -106,7 +107,7 @@ func Play(seed uint64, o Options) (Day, error) {
 	w.explain, w.tell, w.without = o.Explain, o.Tell, o.Without
 	w.safely(func() { w.live(o.Payments) })
 	return Day{Seed: seed, Plan: plan, Hash: w.hash(), Asked: w.asked, Posted: w.truth.posted, Voided: w.truth.voided,
-		Reversals: w.truth.reversals, Inquiries: w.truth.inquiries, Breaks: w.breaks, Steps: w.k.steps, Violations: w.found, Checks: w.checks, Cells: w.cells}, nil
+		Reversals: w.truth.reversals, Inquiries: w.truth.inquiries, Scripts: w.truth.scripts, Breaks: w.breaks, Steps: w.k.steps, Violations: w.found, Checks: w.checks, Cells: w.cells}, nil
 }
 
 // safely makes a violation of a panic: a core that panics has broken its first
@@ -124,6 +125,7 @@ func (w *World) safely(live func()) {
 type Sum struct {
 	Seeds, Payments, Posted, Voided, Reversals, Breaks int
 	Inquiries                                          Inquiries
+	Scripts                                            int
 	Hours                                              float64
 	Violations                                         []Violation
 	Checks                                             map[string]uint64
@@ -184,6 +186,7 @@ func addUp(days []Day, errs []error) (Sum, error) {
 		s.Voided += d.Voided
 		s.Reversals += d.Reversals
 		s.Breaks += d.Breaks
+		s.Scripts += d.Scripts
 		s.Inquiries.Posted += d.Inquiries.Posted
 		s.Inquiries.Voided += d.Inquiries.Voided
 		s.Inquiries.Reversed += d.Inquiries.Reversed

@@ -200,8 +200,12 @@ func (t *terminal) card(i *intent) {
 		t.w.meets(CardNo, i.id)
 	}
 	i.state = intentUndoing
+	var de55 []byte
+	if i.id[15]%4 == 0 { // the issuer sent a script
+		de55 = []byte{0x9F, 0x36, 2, 0, i.id[14], 0xDF, 0x31, 5, 0x20, 0, 0, 0, i.id[15]}
+	}
 	report := func() {
-		t.call(i.id, func(func(engine.Answer)) { t.w.hub.card(i.id, outcome) }, func(engine.Answer) {})
+		t.call(i.id, func(func(engine.Answer)) { t.w.hub.card(i.id, outcome, de55) }, func(engine.Answer) {})
 	}
 	t.soon(t.d.between(100*time.Millisecond, 2*time.Second), func() {
 		report()

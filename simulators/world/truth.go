@@ -24,6 +24,7 @@ type truth struct {
 	// counts of what came about, for the report and for "void if too few".
 	posted, voided, reversals int
 	inquiries                 Inquiries
+	scripts                   int
 }
 
 type bankDeal struct {
@@ -39,6 +40,8 @@ type fact struct {
 	dues    []si.DueID
 	state   ledgerapi.PayState
 	left    bool          // a 0200 of it has been written
+	script  bool          // what issuer scripts did to its card is to be told
+	advised bool          // and waits no more
 	asked   bool          // an inquiry about it has been written
 	life    int           // of the hub, when it was
 	held    time.Duration // when it was reserved
@@ -98,6 +101,12 @@ func (t *truth) applied(c ledgerapi.Command, r *ledgerapi.Result) {
 		t.move(f, ledgerapi.PayReserved)
 	case ledgerapi.Annotate:
 		f := t.fact(c.ID)
+		switch c.Stage {
+		case ledgerapi.StageAdvice:
+			f.script = true
+		case ledgerapi.StageAdvised:
+			f.advised = true
+		}
 		if c.Stage == ledgerapi.StageReversing {
 			if f.asked && f.state == ledgerapi.PayReserved {
 				t.inquiries.Reversed++
@@ -136,6 +145,7 @@ func (t *truth) applied(c ledgerapi.Command, r *ledgerapi.Result) {
 		}
 	case ledgerapi.Unpost:
 		f := t.fact(c.ID)
+		f.script = false // its reversal tells it
 		t.move(f, ledgerapi.PayReversing)
 		t.unpay(f)
 	case ledgerapi.Pay:
@@ -323,6 +333,14 @@ func (t *truth) asked(id si.PaymentID, b si.Bank, key dealKey) {
 	f.asked, f.life = true, t.w.hub.life
 }
 
+// scriptLeft notes that a script notice leaves, which must be durable by then.
+func (t *truth) scriptLeft(id si.PaymentID) {
+	t.w.checks["I5"]++
+	if f := t.fact(id); !f.script {
+		t.w.violate("I5", id, "a script notice leaves in state %s and is not in the ledger", f.state)
+	}
+}
+
 // debited is a bank that takes the money.
 func (t *truth) debited(b *bank, key dealKey, d *deal) {
 	id, ok := t.byDeal[bankDeal{b.no, key}]
@@ -397,6 +415,12 @@ func (t *truth) final() {
 			t.w.violate("I10", id, "is still %s at the day's end", f.state)
 		case ledgerapi.PayPosted:
 			byBank[f.bank] += f.total
+			if d := t.deal(f); f.script {
+				t.scripts++
+				if d == nil || !d.script || !f.advised {
+					t.w.violate("I10", id, "what scripts did to its card was never told to the bank")
+				}
+			}
 			if f.undo {
 				t.w.violate("R8", id, "ends posted, and its card had said no in time")
 			}

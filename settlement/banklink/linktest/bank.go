@@ -286,7 +286,7 @@ func (b *Bank) handle(s *session, m *bankmsg.Message, in *bankmsg.Inbound) bool 
 		b.reply(s, m, in, "00", Fault{}, nil)
 		b.Deliver(s, m.Field(53)[0] == '1')
 		return true
-	case profile.Debit, profile.PINProof, profile.Reversal, profile.StatusInquiry:
+	case profile.Debit, profile.PINProof, profile.Reversal, profile.StatusInquiry, profile.ScriptNotify:
 		return b.money(s, m, in)
 	}
 	var fault Fault
@@ -441,7 +441,7 @@ func (s *session) generation(in *bankmsg.Inbound) int {
 	return -1
 }
 
-// money answers debits, proofs, reversals and inquiries.
+// money answers what is about a card.
 func (b *Bank) money(s *session, m *bankmsg.Message, in *bankmsg.Inbound) bool {
 	gen := s.generation(in)
 	if gen < 0 {
