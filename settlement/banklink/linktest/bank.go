@@ -178,6 +178,13 @@ func (b *Bank) Net() (n int, sum uint64) {
 	return n, sum
 }
 
+// NextBatch has the sign-ons that follow bring the next batch number.
+func (b *Bank) NextBatch() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.batch++
+}
+
 // CloseDay forgets the payments: their numbers may come again.
 func (b *Bank) CloseDay() {
 	b.mu.Lock()
