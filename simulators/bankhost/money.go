@@ -127,6 +127,9 @@ func (h *Host) debit(s *session, m *message, r *profile.MessageRule) *message {
 		e.Auth = extra[38]
 	}
 	h.arpc(m, a, code, extra)
+	if o.debited && extra[55] != "" {
+		extra[55] += string(h.script)
+	}
 	o.reply = h.reply(m, r, code, extra)
 	e.RRN = o.reply.fields[37]
 	o.entry = h.book(e, a, o)
