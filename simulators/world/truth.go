@@ -101,12 +101,8 @@ func (t *truth) applied(c ledgerapi.Command, r *ledgerapi.Result) {
 		t.move(f, ledgerapi.PayReserved)
 	case ledgerapi.Annotate:
 		f := t.fact(c.ID)
-		switch c.Stage {
-		case ledgerapi.StageAdvice:
-			f.script = true
-		case ledgerapi.StageAdvised:
-			f.advised = true
-		}
+		f.script = f.script || c.Stage == ledgerapi.StageAdvice
+		f.advised = f.advised || c.Stage == ledgerapi.StageAdvised
 		if c.Stage == ledgerapi.StageReversing {
 			if f.asked && f.state == ledgerapi.PayReserved {
 				t.inquiries.Reversed++
