@@ -61,6 +61,12 @@ func (n *Node) Pending(bank si.Bank) []ledgerapi.Payment {
 	return read(n, func(m *core.Machine) []ledgerapi.Payment { return m.Pending(bank) })
 }
 
+// Advices are the posted payments about which an advice to their bank waits for
+// its answer, in the order of their reservation.
+func (n *Node) Advices() []ledgerapi.Payment {
+	return read(n, func(m *core.Machine) []ledgerapi.Payment { return m.Advices() })
+}
+
 // NoticeByNo recomputes a payment notice as of a date; 0 is today.
 func (n *Node) NoticeByNo(no si.NoticeNo, on si.BusinessDate) (ledgerapi.NoticeView, bool) {
 	return found(n, func(m *core.Machine) (ledgerapi.NoticeView, bool) { return m.NoticeByNo(no, n.day(on)) })

@@ -26,6 +26,7 @@ import (
 type Ledger interface {
 	Submit(c ledgerapi.Command, actor si.Actor, done func(ledgerapi.Result, error))
 	Pending(bank si.Bank) []ledgerapi.Payment // 0: of all banks
+	Advices() []ledgerapi.Payment             // posted, with a script notice that waits
 	Payment(id si.PaymentID) (ledgerapi.Payment, bool)
 }
 
@@ -105,6 +106,7 @@ type Hub struct {
 
 	waiters map[si.PaymentID][]chan engine.Answer
 	provers map[si.PaymentID][]chan engine.ProofAnswer
+	scripts map[si.PaymentID][]chan struct{} // that wait for a script notice to be durable
 	effects []engine.Effect
 
 	state atomic.Uint32
@@ -150,6 +152,7 @@ func New(cfg Config) (*Hub, error) {
 	h := &Hub{
 		cfg: cfg, box: newMailbox[message](boxMost), work: newMailbox[func()](boxMost), quit: make(chan struct{}),
 		waiters: map[si.PaymentID][]chan engine.Answer{}, provers: map[si.PaymentID][]chan engine.ProofAnswer{},
+		scripts: map[si.PaymentID][]chan struct{}{},
 	}
 	e, err := engine.New(engine.Config{Banks: cfg.Profiles, Rand: cfg.Rand, MaxLive: cfg.MaxLive})
 	if err != nil {
@@ -193,6 +196,9 @@ func (h *Hub) Start(ctx context.Context) error {
 	pending := h.cfg.Ledger.Pending(0)
 	for _, p := range pending {
 		h.step(engine.Resume{Payment: p})
+	}
+	for _, p := range h.cfg.Ledger.Advices() {
+		h.step(engine.ResumeScript{Payment: p})
 	}
 	h.cfg.Log.Info().Int("pending", len(pending)).Msg("pending payments taken up")
 	for range h.cfg.Workers {
@@ -443,14 +449,19 @@ func (h *Hub) Close(ctx context.Context, id si.PaymentID) error {
 }
 
 // CardOutcome takes the card's last word about a payment. de55 holds the
-// results of issuer scripts, if there were any.
+// results of issuer scripts, if there were any; where the bank wants to know them
+// it returns when their notice is durable.
 func (h *Hub) CardOutcome(ctx context.Context, id si.PaymentID, o engine.CardOutcome, de55 []byte) error {
 	ch := make(chan struct{})
 	err := h.ask(func() {
-		defer close(ch)
 		known, _ := h.cfg.Ledger.Payment(id)
 		h.cfg.Log.Debug().Str("payment", id.String()).Str("bank", h.codes[known.Bank]).Uint8("outcome", uint8(o)).Int("script_bytes", len(de55)).Msg("card outcome")
-		h.step(engine.CardSaid{ID: id, Outcome: o, Known: known})
+		h.step(engine.CardSaid{ID: id, Outcome: o, DE55: de55, Known: known})
+		if h.engine.ScriptPending(id) {
+			h.scripts[id] = append(h.scripts[id], ch)
+			return
+		}
+		close(ch)
 	})
 	if err != nil {
 		return err

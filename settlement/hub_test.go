@@ -92,6 +92,17 @@ func (b *book) Pending(bank si.Bank) (list []ledgerapi.Payment) {
 	return list
 }
 
+func (b *book) Advices() (list []ledgerapi.Payment) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, id := range b.order {
+		if p := b.pays[id]; p.Advice {
+			list = append(list, *p)
+		}
+	}
+	return list
+}
+
 func (b *book) apply(c ledgerapi.Command) ledgerapi.Result {
 	id := c.Key()
 	p := b.pays[id]
@@ -125,6 +136,13 @@ func (b *book) apply(c ledgerapi.Command) ledgerapi.Result {
 	live := state == ledgerapi.PayReserved || state == ledgerapi.PayReversing
 	switch c := c.(type) {
 	case ledgerapi.Annotate:
+		if c.Stage == ledgerapi.StageAdvice || c.Stage == ledgerapi.StageAdvised {
+			if state != ledgerapi.PayPosted {
+				break
+			}
+			p.Advice, p.Memo = c.Stage == ledgerapi.StageAdvice, c.Memo
+			return ledgerapi.Result{Code: ledgerapi.OK, State: p.State}
+		}
 		if live {
 			p.State, p.Reason, p.Memo = ledgerapi.PayReversing, c.Reason, c.Memo
 			return ledgerapi.Result{Code: ledgerapi.OK, State: p.State}

@@ -66,6 +66,10 @@ func op(k profile.Kind) engine.Op {
 		return engine.OpDebit
 	case profile.PINProof:
 		return engine.OpProof
+	case profile.StatusInquiry:
+		return engine.OpInquiry
+	case profile.ScriptNotify:
+		return engine.OpScript
 	}
 	return engine.OpReversal
 }

@@ -41,6 +41,15 @@ func (h *Hub) perform(ef engine.Effect) {
 		h.sendDebit(&ef)
 	case engine.SendReversal:
 		h.sendReversal(&ef)
+	case engine.SendInquiry:
+		h.sendInquiry(&ef)
+	case engine.SendScript:
+		h.sendScript(&ef)
+	case engine.ScriptHeld:
+		for _, ch := range h.scripts[ef.ID] {
+			close(ch)
+		}
+		delete(h.scripts, ef.ID)
 	case engine.SendProof:
 		h.sendProof(&ef)
 	case engine.SignOnAgain:
@@ -229,6 +238,30 @@ func (h *Hub) sendReversal(s *engine.SendReversal) {
 	h.send(s.Link, r, engine.OpReversal)
 }
 
+func (h *Hub) sendInquiry(s *engine.SendInquiry) {
+	r := &banklink.Request{
+		ID: s.ID, Seq: s.Seq, By: s.By,
+		Inquiry: &bankmsg.InquiryRequest{ // the link adds numbers, time and batch
+			Place: h.place(s.Link, 0), Amount: s.Amount, PAN: s.Memo.PAN, Original: bankmsg.OriginalPayment{
+				Batch: s.Memo.Batch, STAN: s.STAN, RRN: s.RRN, DE7: s.DE7, At: timeOf(s.DE7, s.Date),
+			},
+		},
+	}
+	h.send(s.Link, r, engine.OpInquiry)
+}
+
+func (h *Hub) sendScript(s *engine.SendScript) {
+	m := &s.Memo
+	r := &banklink.Request{
+		ID: s.ID, Seq: s.Seq,
+		Script: &bankmsg.ScriptNotice{
+			STAN: s.STAN, RRN: s.RRN, DE7: s.DE7, At: timeOf(s.DE7, s.Date), Amount: s.Amount,
+			PAN: m.PAN, PSN: m.PSN, Resp: string(s.Resp[:]), DE55: m.Script, Repeat: s.Repeat,
+		},
+	}
+	h.send(s.Link, r, engine.OpScript)
+}
+
 // send hands a request to its link. A link that does not take it has not sent
 // a byte of it.
 func (h *Hub) send(l engine.LinkID, r *banklink.Request, op engine.Op) {
@@ -263,7 +296,7 @@ func (h *Hub) note(n *engine.Note) {
 	switch {
 	case n.Kind == engine.NoteReversalStuck, n.Kind == engine.NoteCrossDay, n.Kind == engine.NoteLedgerOdd:
 		ev = h.cfg.Log.Error()
-	case n.Kind.Alarm(), n.Kind == engine.NoteLateApproval, n.Kind == engine.NoteDoubt, n.Kind == engine.NoteLedgerUnknown:
+	case n.Kind.Alarm(), n.Kind == engine.NoteLateApproval, n.Kind == engine.NoteDoubt, n.Kind == engine.NoteInquiryVain, n.Kind == engine.NoteLedgerUnknown:
 		ev = h.cfg.Log.Warn()
 	default:
 		ev = h.cfg.Log.Info()

@@ -51,3 +51,13 @@ func (p *program) pending() []operator.PendingView {
 	}
 	return out
 }
+
+// decided tells the hub what two persons decided, and writes down whose word it
+// was.
+func (p *program) decided(d operator.Decision) {
+	p.log.Warn().Str("payment", d.ID.String()).Str("state", d.State.String()).Uint32("maker", uint32(d.Maker)).
+		Uint32("checker", uint32(d.Checker)).Str("reference", d.Reference).Msg("payment ended by two persons")
+	if s := p.now.Load(); s != nil && s.hub != nil {
+		s.hub.Resolved(d.ID, d.State)
+	}
+}

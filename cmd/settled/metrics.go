@@ -169,7 +169,7 @@ func (c collector) engine(o out, now *serving) {
 	e := h.Engine
 	o.each(descEngine, map[string]uint64{
 		"asked": e.Asked, "paid": e.Paid, "not_charged": e.NotCharged, "refused": e.Refused, "doubts": e.Doubts,
-		"reversals": e.Reversals, "reversals_proven": e.ReversalsProven, "late": e.Late, "unmatched": e.Unmatched,
+		"inquiries": e.Inquiries, "inquiries_proven": e.InquiriesProven, "scripts": e.Scripts, "scripts_told": e.ScriptsTold, "reversals": e.Reversals, "reversals_proven": e.ReversalsProven, "late": e.Late, "unmatched": e.Unmatched,
 		"bad_mac": e.BadMAC, "mismatch": e.Mismatch, "proofs": e.Proofs, "proven": e.Proven,
 	})
 	o.each(descNotes, h.Notes)

@@ -189,7 +189,7 @@ func (p *program) startOperator(context.Context) error {
 	}
 	srv := &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: operator.New(operator.Config{
 		Ledger: p.node, Register: p.node, Sealer: p.hsm, Node: operatorNode{p.node}, Status: p.status, Banks: p.dir.number, Now: time.Now,
-		Stage: p.cfg.Data, Agency: p.agency, Pending: p.pending,
+		Stage: p.cfg.Data, Agency: p.agency, Pending: p.pending, Decided: p.decided,
 	}).Handler()}
 	p.http("operator socket", l, srv, srv.Serve)
 	return nil

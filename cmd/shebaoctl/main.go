@@ -37,6 +37,6 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 	root.SetErr(errOut)
 	root.AddCommand(verifyCommand(), migrateCommand(), backupCommand(), restoreCommand(), clusterCommand(), configCommand(),
 		checkProfileCommand(), checkRatesCommand(), importCommand(), compareCommand(), assessCommand(),
-		terminalCommand(), noticeCommand(), pendingCommand(), healthCommand())
+		terminalCommand(), noticeCommand(), pendingCommand(), decideCommand(), healthCommand())
 	return root.ExecuteContext(ctx)
 }

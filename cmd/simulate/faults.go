@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/shebao-pay/shebao/ledger/core"
+	"github.com/shebao-pay/shebao/settlement/operator"
 	"github.com/shebao-pay/shebao/settlement/profile"
 	"github.com/shebao-pay/shebao/si"
 	"github.com/shebao-pay/shebao/simulators/load"
@@ -38,6 +39,10 @@ type soakResult struct {
 	Verify    string           `json:"verify"`
 }
 
+// leastAt300 is how often each fault must have happened in ten minutes at 300
+// payments a second.
+const leastAt300 = 100
+
 func faultsCommand() *cobra.Command {
 	var f soakFlags
 	c := &cobra.Command{
@@ -48,7 +53,7 @@ corrupt, double, halve and drip frames, at banks that do everything wrong that
 an honest bank can. In the last sixth of the time everything is healthy. Then
 every payment must reach its ending, the banks' books and the ledger must agree
 to the fen, nothing acknowledged may be lost or doubled, each fault must have
-happened often enough, and settled must be back at its size. The faults come from
+happened often enough; what a bank cannot prove two persons end by its books, and settled must be back at its size. The faults come from
 the seed.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := f.check(); err != nil {
@@ -68,7 +73,7 @@ the seed.`,
 	fl.Float64Var(&f.minutes, "minutes", 1, "how long payments are begun")
 	fl.IntVar(&f.rate, "rate", 100, "payments a second, half of them at terminals")
 	fl.IntVar(&f.each, "each", 30, "of ten thousand frames, and of requests at banks, meet each fault")
-	fl.IntVar(&f.least, "least", 3, "how often each fault must have happened")
+	fl.IntVar(&f.least, "least", -1, "how often each fault must have happened; -1: 100 times in ten minutes at 300 a second, and in proportion")
 	fl.IntVar(&f.terminals, "terminals", 32, "terminals")
 	fl.IntVar(&f.persons, "persons", 0, "residents in the ledger; 0: as many as the time needs")
 	fl.Uint64Var(&f.seed, "seed", defaultSeed, "seed of people and faults")
@@ -82,6 +87,9 @@ func (f *soakFlags) check() error {
 	f.withFinal = time.Duration(f.finalSeconds) * time.Second
 	if f.persons == 0 {
 		f.persons = min(500_000, max(4000, f.rate*int(f.duration.Seconds())))
+	}
+	if f.least == -1 {
+		f.least = int(leastAt300 * f.minutes * float64(f.rate) / (10 * 300))
 	}
 	switch {
 	case f.duration < 6*time.Second || f.duration > 3*time.Hour:
@@ -176,6 +184,7 @@ func (f *soakFlags) say(cmd *cobra.Command, r *soakResult) error {
 	lines := []string{
 		fmt.Sprintf("%d payments at terminals and %d at counters in %.0f s; %d faults of %d kinds", r.Terminals, r.Counters, r.Seconds, faults, len(r.Faults)),
 		fmt.Sprintf("all had ended %.1f s after the last one began; %d are pending", float64(r.FinalMS)/1000, r.Pending),
+		fmt.Sprintf("two persons ended %d by the bank's books: %d paid, %d not charged", r.Decided[operator.EndingPaid]+r.Decided[operator.EndingNotCharged], r.Decided[operator.EndingPaid], r.Decided[operator.EndingNotCharged]),
 		fmt.Sprintf("lost %d, doubled %d, ledger verified: %s", r.Lost, r.Doubled, r.Verify),
 		fmt.Sprintf("settled: goroutines %d to %d, memory %d to %d MiB", r.Goroutines[0], r.Goroutines[1], r.MemoryMiB[0], r.MemoryMiB[1]),
 	}

@@ -191,6 +191,8 @@ func (f *worldFlags) run(cmd *cobra.Command, plan world.Plan) error {
 	}
 	_, _ = fmt.Fprintf(errOut, "  %d payments asked, %d posted, %d voided, %d reversals sent, %d breaks found, each a bank's lie; %.0f payments a second of one core\n",
 		s.Payments, s.Posted, s.Voided, s.Reversals, s.Breaks, perSecond)
+	_, _ = fmt.Fprintf(errOut, "  payments that a bank was asked for: %d posted, %d voided, %d reversed; %d script notices told\n",
+		s.Inquiries.Posted, s.Inquiries.Voided, s.Inquiries.Reversed, s.Scripts)
 	tellBars(errOut, bars)
 	failed := notMet(bars)
 	if f.report != "" {

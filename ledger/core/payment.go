@@ -311,6 +311,9 @@ func (m *Machine) applyAnnotate(h *ledgerapi.Header, body []byte, out *ledgerapi
 	case p == nil:
 		out.Code = ledgerapi.NotFound
 		return
+	case c.Stage == ledgerapi.StageAdvice || c.Stage == ledgerapi.StageAdvised:
+		m.annotatePosted(&c, p, slot, out)
+		return
 	case !p.live() || (p.state == ledgerapi.PayReversing && c.Stage == ledgerapi.StageReserved),
 		p.channel == si.ChannelBatch && c.Stage == ledgerapi.StageReversing:
 		wrongState(p, out)
@@ -327,6 +330,23 @@ func (m *Machine) applyAnnotate(h *ledgerapi.Header, body []byte, out *ledgerapi
 	}
 	if planted.On(planted.MemoDropped) {
 		c.Memo = nil
+	}
+	m.setMemo(hd, c.Memo)
+	out.Code = ledgerapi.OK
+	m.describe(p, out)
+}
+
+// annotatePosted notes that an advice about a posted payment waits for its bank,
+// or waits no more.
+func (m *Machine) annotatePosted(c *ledgerapi.Annotate, p *pay, slot uint32, out *ledgerapi.Result) {
+	hd := m.holdOf(p)
+	if p.state != ledgerapi.PayPosted || hd == nil || p.channel == si.ChannelBatch || slot == 0 {
+		wrongState(p, out)
+		return
+	}
+	m.touch(classPay, slot)
+	if p.flags &^= payAdvice; c.Stage == ledgerapi.StageAdvice {
+		p.flags |= payAdvice
 	}
 	m.setMemo(hd, c.Memo)
 	out.Code = ledgerapi.OK
@@ -674,7 +694,7 @@ func (m *Machine) applyUnpost(h *ledgerapi.Header, body []byte, out *ledgerapi.R
 	}
 	m.tally(p, -1)
 	p.state, p.ended = ledgerapi.PayReversing, 0
-	p.flags |= payUnposted
+	p.flags = p.flags&^payAdvice | payUnposted // what scripts did goes into the reversal
 	m.holdOf(p).unpost = c.Reason
 	m.addLive(slot, p)
 	m.journal++

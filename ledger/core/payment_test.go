@@ -186,6 +186,12 @@ func TestStates(t *testing.T) {
 		}, [9]ledgerapi.Code{nf, ok, bad, bad, bad, bad, bad, bad, tomb}},
 		{"Annotate REVERSING", func(_ *rig, id si.PaymentID) ledgerapi.Command { return reversing(id) },
 			[9]ledgerapi.Code{nf, ok, ok, bad, ok, bad, bad, bad, tomb}},
+		{"Annotate ADVICE", func(_ *rig, id si.PaymentID) ledgerapi.Command {
+			return ledgerapi.Annotate{ID: id, Stage: ledgerapi.StageAdvice, Memo: []byte("x")}
+		}, [9]ledgerapi.Code{nf, bad, bad, ok, bad, bad, bad, bad, tomb}},
+		{"Annotate ADVISED", func(_ *rig, id si.PaymentID) ledgerapi.Command {
+			return ledgerapi.Annotate{ID: id, Stage: ledgerapi.StageAdvised, Memo: []byte("x")}
+		}, [9]ledgerapi.Code{nf, bad, bad, ok, bad, bad, bad, bad, tomb}},
 		{"Post WIRE", func(_ *rig, id si.PaymentID) ledgerapi.Command { return approval(id, 0) },
 			[9]ledgerapi.Code{nf, ok, late, ex, late, bad, bad, bad, tomb}},
 		{"Post WIRE without MAC", func(_ *rig, id si.PaymentID) ledgerapi.Command { return weak(id) },

@@ -167,7 +167,8 @@ func (m *Machine) Payment(id si.PaymentID) (ledgerapi.Payment, bool) {
 func (m *Machine) payView(p *pay) ledgerapi.Payment {
 	v := ledgerapi.Payment{ID: p.id, State: p.state, Channel: p.channel, Bank: p.bank, Person: p.person,
 		STAN: p.stan, DE7: de7Text(p.de7), Total: p.total, OurDate: p.our, BankDate: p.bankDate,
-		Resp: p.resp, Proof: p.proof, AtMillis: p.at, EndedAt: p.ended}
+		Resp: p.resp, Proof: p.proof, AtMillis: p.at, EndedAt: p.ended,
+		Advice: p.state == ledgerapi.PayPosted && p.flags&payAdvice != 0}
 	if p.receipt != 0 {
 		v.Receipt = si.ReceiptNo{Area: m.cfg.Area, Date: p.receiptDate, Seq: p.receipt}
 	}
@@ -220,6 +221,24 @@ func (m *Machine) Pending(bank si.Bank) []ledgerapi.Payment {
 	all := make([]ledgerapi.Payment, len(slots))
 	for i, s := range slots {
 		all[i] = m.payView(m.pays.at(s))
+	}
+	return all
+}
+
+// Advices are the posted payments about which an advice to their bank waits for
+// its answer, in order of their Reserve; those of a sealed date wait no more. It
+// walks all payments in memory and is asked once, when a hub starts.
+func (m *Machine) Advices() []ledgerapi.Payment {
+	var all []ledgerapi.Payment
+	var slots []uint32
+	for slot := uint32(1); slot <= m.pays.used; slot++ {
+		if p := m.pays.at(slot); p.state == ledgerapi.PayPosted && p.flags&payAdvice != 0 && !m.isSealed(p) {
+			slots = append(slots, slot)
+		}
+	}
+	sort.Slice(slots, func(i, j int) bool { return m.pays.at(slots[i]).no < m.pays.at(slots[j]).no })
+	for _, s := range slots {
+		all = append(all, m.payView(m.pays.at(s)))
 	}
 	return all
 }

@@ -53,6 +53,7 @@ const (
 	payInline                // dues is the id of the only due, without late fee
 	paySuspense              // paid with money that was in suspense
 	payCorrected             // taken back by CorrectUnpaid
+	payAdvice                // posted, and an advice to its bank waits for the answer
 )
 
 // pay is one payment in memory: 120 bytes without a pointer. What only a

@@ -226,6 +226,19 @@ func (c *conn) prepare(it *item, f *bankmsg.Frame, m *bankmsg.Message, now time.
 		l.mu.Unlock()
 		p.DE7, p.At = de7(now), now
 		err = l.codec.PINProof(m, p)
+	case r.Inquiry != nil:
+		wait = r.By.Sub(now)
+		q := r.Inquiry
+		l.mu.Lock()
+		q.Place.Batch = l.batch
+		q.STAN = l.numbers.stan(now)
+		l.mu.Unlock()
+		q.DE7, q.At = de7(now), now
+		err = l.codec.StatusInquiry(m, q)
+	case r.Script != nil:
+		wait = l.prof.Timers.ReversalReply
+		r.Script.NewDE7 = de7(now)
+		err = l.codec.ScriptNotify(m, r.Script)
 	default:
 		wait = l.prof.Timers.ReversalReply
 		r.Reversal.NewDE7 = de7(now)

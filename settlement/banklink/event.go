@@ -35,10 +35,12 @@ type Request struct {
 	// another by the time of writing, the request is not sent.
 	PINKey hsmapi.KeyRef
 
-	// One of the three.
+	// One of the five.
 	Debit    *bankmsg.DebitRequest
 	Proof    *bankmsg.ProofRequest
 	Reversal *bankmsg.ReversalRequest
+	Script   *bankmsg.ScriptNotice
+	Inquiry  *bankmsg.InquiryRequest // By is also when its answer is waited for no more
 }
 
 // Kind is what the request asks.
@@ -48,6 +50,10 @@ func (r *Request) Kind() profile.Kind {
 		return profile.Debit
 	case r.Proof != nil:
 		return profile.PINProof
+	case r.Inquiry != nil:
+		return profile.StatusInquiry
+	case r.Script != nil:
+		return profile.ScriptNotify
 	}
 	return profile.Reversal
 }
@@ -62,6 +68,12 @@ func (r *Request) wipe() {
 	}
 	if r.Reversal != nil {
 		r.Reversal.PAN.Wipe()
+	}
+	if r.Script != nil {
+		r.Script.PAN.Wipe()
+	}
+	if r.Inquiry != nil {
+		r.Inquiry.PAN.Wipe()
 	}
 }
 

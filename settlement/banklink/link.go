@@ -272,7 +272,11 @@ func (l *Link) hang() {
 
 // payment tells whether the owner waits for messages of this kind.
 func payment(k profile.Kind) bool {
-	return k == profile.Debit || k == profile.PINProof || k == profile.Reversal
+	switch k {
+	case profile.Debit, profile.PINProof, profile.Reversal, profile.StatusInquiry, profile.ScriptNotify:
+		return true
+	}
+	return false
 }
 
 // unqueue gives back what was not handed to the writer.

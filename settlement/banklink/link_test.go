@@ -509,6 +509,50 @@ func TestKeyChangeInFlight(t *testing.T) {
 	}
 }
 
+// TestBatchChangeInFlight moves a virtual terminal to the next batch while as many
+// payments as a batch may have are under way: each is answered under its own
+// batch, and those that follow are of the next.
+func TestBatchChangeInFlight(t *testing.T) {
+	const many = 900
+	l := newLine(t, "icbc", func(p *profile.Profile) { p.Limits.InFlight = many })
+	old := l.at.Batch
+	free := make(chan struct{})
+	l.bank.Script(func(profile.Kind, *bankmsg.Message) linktest.Fault { return linktest.Fault{Wait: free} })
+	for n := uint32(1); n <= many; n++ {
+		l.send(l.debit(n))
+	}
+	for l.bank.Seen(profile.Debit) < many {
+		time.Sleep(time.Millisecond)
+	}
+	l.bank.NextBatch()
+	l.pool.SignOn(0)
+	up := l.ear.wait(t, LinkUp)
+	if up.Batch != old+1 {
+		t.Fatalf("the link is in batch %d, want %d", up.Batch, old+1)
+	}
+	close(free)
+	for range many {
+		if ev := l.ear.wait(t, Replied); ev.Reply.MAC != MACGood || ev.Reply.Mismatch {
+			t.Fatalf("a payment of the batch before was lost: %+v", ev)
+		}
+	}
+	if n := l.ear.count(Stray); n != 0 {
+		t.Errorf("%d answers were taken for nobody's", n)
+	}
+	l.bank.Script(nil)
+	l.at = up
+	l.send(l.debit(1)) // the same trace number: the batch tells them apart
+	if ev := l.ear.wait(t, Replied); ev.Reply.MAC != MACGood || ev.Reply.Mismatch {
+		t.Errorf("a payment of the next batch: %+v", ev)
+	}
+	if got := l.bank.Field(profile.Debit, 60)[2:8]; got != fmt.Sprintf("%06d", old+1) {
+		t.Errorf("it left in batch %s, want %d", got, old+1)
+	}
+	if n, _ := l.bank.Net(); n != many+1 {
+		t.Errorf("the bank has %d debits, want %d", n, many+1)
+	}
+}
+
 func TestEchoKeepsAndEnds(t *testing.T) {
 	l := newLine(t, "ccb", func(p *profile.Profile) {
 		p.Timers.EchoIdle, p.Timers.SignOn = 2*tick, 5*tick

@@ -30,6 +30,31 @@ func (c *Codec) PINProof(m *Message, d *ProofRequest) error {
 	return c.fill(m, profile.PINProof, &source{place: d.Place, stan: d.STAN, rrn: &d.RRN, de7: &d.DE7, at: d.At, card: &d.Card})
 }
 
+// StatusInquiry fills m with the question what became of a debit.
+func (c *Codec) StatusInquiry(m *Message, q *InquiryRequest) error {
+	if q.Amount <= 0 || uint64(q.Amount) > c.most {
+		return refuse(4, whyAmount)
+	}
+	return c.fill(m, profile.StatusInquiry, &source{place: q.Place, stan: q.STAN, rrn: &q.Original.RRN, de7: &q.DE7, at: q.At,
+		amount: q.Amount, card: &CardPart{PAN: q.PAN}, original: &q.Original})
+}
+
+// ScriptNotify fills m with the notice of what issuer scripts did.
+func (c *Codec) ScriptNotify(m *Message, n *ScriptNotice) error {
+	if len(n.Resp) != 2 {
+		return refuseText(39, "a script notice needs the payment's code")
+	}
+	if err := c.fill(m, profile.ScriptNotify, &source{stan: n.STAN, rrn: &n.RRN, de7: &n.NewDE7, at: n.At, amount: n.Amount,
+		card: &CardPart{PAN: n.PAN, PSN: n.PSN, DE55: n.DE55}, reason: n.Resp,
+		original: &OriginalPayment{STAN: n.STAN, DE7: n.DE7, At: n.At}}); err != nil {
+		return err
+	}
+	if n.Repeat {
+		m.mti = c.rule(profile.ScriptNotify, false).repeat
+	}
+	return nil
+}
+
 // Reversal fills m with a 0400 or 0420, or their repeat. The fields that it
 // keeps of the original, and those that it drops, are the profile's list.
 func (c *Codec) Reversal(m *Message, r *ReversalRequest) error {
@@ -41,7 +66,7 @@ func (c *Codec) Reversal(m *Message, r *ReversalRequest) error {
 	}
 	card := CardPart{PAN: r.PAN, PSN: r.PSN, Expiry: r.Expiry, DE55: r.EMV}
 	s := &source{place: r.Place, stan: r.STAN, rrn: &r.RRN, de7: &r.NewDE7, at: r.At, amount: r.Amount, card: &card,
-		auth: r.Auth, reason: r.Reason, original: r}
+		auth: r.Auth, reason: r.Reason, original: &OriginalPayment{Batch: r.Place.Batch, STAN: r.STAN, DE7: r.DE7, At: r.At}}
 	if err := c.fill(m, profile.Reversal, s); err != nil {
 		return err
 	}
@@ -80,7 +105,7 @@ type source struct {
 	reason   string
 	operator string
 	pinKey   bool
-	original *ReversalRequest
+	original *OriginalPayment
 }
 
 // fill sets every element that the profile lists for the request and that has a
@@ -273,25 +298,26 @@ func (c *Codec) setFunction(m *Message, r *rule, batch uint32) {
 	m.Set(60, out)
 }
 
-// setOriginal61 names the original of a 0400: batch, trace number, date.
+// setOriginal61 names the original of a 0400 or an inquiry: batch, trace number,
+// date.
 func (c *Codec) setOriginal61(m *Message, s *source) {
 	if s.original == nil {
 		return
 	}
-	local := s.at.In(si.China)
+	local := s.original.At.In(si.China)
 	var b [16]byte
-	out := appendNumber(b[:0], uint64(s.place.Batch), 6)
-	out = appendNumber(out, uint64(s.stan), 6)
+	out := appendNumber(b[:0], uint64(s.original.Batch), 6)
+	out = appendNumber(out, uint64(s.original.STAN), 6)
 	out = appendNumber(out, uint64(int(local.Month())*100+local.Day()), 4)
 	m.Set(61, out)
 }
 
-// setOriginal90 names the original of a 0420.
+// setOriginal90 names the original of a 0420 or an inquiry.
 func (c *Codec) setOriginal90(m *Message, s *source) {
 	if s.original == nil {
 		return
 	}
-	o := OriginalData{MTI: c.rule(profile.Debit, false).mti, STAN: s.stan, DE7: s.original.DE7,
+	o := OriginalData{MTI: c.rule(profile.Debit, false).mti, STAN: s.original.STAN, DE7: s.original.DE7,
 		Acquirer: c.p.Acquirer, Forwarder: c.p.Forwarder}
 	m.Set(90, o.append(make([]byte, 0, originalLen)))
 }

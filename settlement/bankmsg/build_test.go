@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/shebao-pay/shebao/settlement/profile"
 	"github.com/shebao-pay/shebao/si"
@@ -136,6 +137,156 @@ func TestReversalFields(t *testing.T) {
 		r.Reason = ""
 		if c.Reversal(&m, r) == nil {
 			t.Errorf("%s: a reversal without a reason: got no error", code)
+		}
+	}
+}
+
+// TestInquiryFields: an inquiry has numbers of its own and names the debit as the
+// reversal does; nothing of the card but its number is in it.
+func TestInquiryFields(t *testing.T) {
+	for code, want := range map[string][]int{
+		"rcb+inquiry":  {2, 3, 4, 11, 41, 42, 49, 60, 61},
+		"icbc+inquiry": {2, 3, 4, 11, 41, 42, 49, 60, 61},
+		"ccb+inquiry":  {2, 3, 4, 7, 11, 12, 13, 32, 33, 37, 41, 42, 49, 90},
+		"boc+inquiry":  {2, 3, 4, 7, 11, 12, 13, 32, 33, 37, 41, 42, 49, 90},
+	} {
+		c := demoCodec(t, code)
+		r := referenceReversal(t, c)
+		q := referenceInquiry(t, c)
+		var m, rev Message
+		if err := c.StatusInquiry(&m, q); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Reversal(&rev, r); err != nil {
+			t.Fatal(err)
+		}
+		if got := fieldsOf(&m); !slices.Equal(got, want) || m.MTI() != 0x0200 || string(m.Field(3)) != "340000" || string(m.Field(11)) != "900001" {
+			t.Errorf("%s: type %04x, fields %v, DE 3 %s, DE 11 %s", code, m.MTI(), got, m.Field(3), m.Field(11))
+		}
+		for _, de := range []int{2, 4, 41, 42, 61, 90} {
+			if !bytes.Equal(m.Field(de), rev.Field(de)) {
+				t.Errorf("%s: DE %d is %s, in the reversal %s", code, de, m.Field(de), rev.Field(de))
+			}
+		}
+		if c.p.Dialect == profile.POS && string(m.Field(60)) != fmt.Sprintf("01%06d000500", q.Place.Batch) {
+			t.Errorf("%s: DE 60 is %s", code, m.Field(60))
+		}
+		for _, amount := range []si.Fen{0, -1, c.p.Limits.MaxAmount + 1} {
+			q.Amount = amount
+			if c.StatusInquiry(&m, q) == nil {
+				t.Errorf("%s: an inquiry about %d fen is made", code, amount)
+			}
+		}
+	}
+	if err := demoCodec(t, "rcb").StatusInquiry(new(Message), &InquiryRequest{Amount: 1}); !errors.Is(err, ErrMessage) {
+		t.Errorf("a bank that takes no inquiries: got %v", err)
+	}
+}
+
+// TestScriptFields: a script notice keeps the payment's numbers but for DE 7, names
+// it in DE 90, and carries no track and no PIN block.
+func TestScriptFields(t *testing.T) {
+	for _, code := range []string{"ccb+script", "boc+script"} {
+		c := demoCodec(t, code)
+		r := referenceReversal(t, c)
+		results := []byte{0x9F, 0x36, 2, 0, 7, 0xDF, 0x31, 5, 0x20, 1, 2, 3, 4}
+		n := &ScriptNotice{STAN: r.STAN, RRN: r.RRN, DE7: r.DE7, NewDE7: r.NewDE7, At: r.At, Amount: r.Amount, PAN: r.PAN, PSN: r.PSN,
+			Resp: "00", DE55: results}
+		var m, rev Message
+		if err := c.Reversal(&rev, r); err != nil {
+			t.Fatal(err)
+		}
+		for _, repeat := range []bool{false, true} {
+			n.Repeat = repeat
+			if err := c.ScriptNotify(&m, n); err != nil {
+				t.Fatal(err)
+			}
+			want := []int{2, 4, 7, 11, 12, 13, 18, 22, 23, 32, 33, 37, 39, 41, 42, 43, 49, 55, 60, 70, 90}
+			if got := fieldsOf(&m); !slices.Equal(got, want) || m.MTI() != map[bool]uint16{false: 0x0620, true: 0x0621}[repeat] {
+				t.Errorf("%s: type %04x, fields %v, want %v", code, m.MTI(), got, want)
+			}
+		}
+		for _, de := range []int{2, 4, 7, 11, 12, 13, 37, 41, 42, 90} {
+			if !bytes.Equal(m.Field(de), rev.Field(de)) {
+				t.Errorf("%s: DE %d is %s, in the reversal %s", code, de, m.Field(de), rev.Field(de))
+			}
+		}
+		if string(m.Field(39)) != "00" || string(m.Field(70)) != "951" || !bytes.Equal(m.Field(55), results) {
+			t.Errorf("%s: DE 39 %s, DE 70 %s, DE 55 %x", code, m.Field(39), m.Field(70), m.Field(55))
+		}
+		n.DE55 = nil
+		if c.ScriptNotify(&m, n) == nil {
+			t.Errorf("%s: a notice without results is made", code)
+		}
+	}
+	if err := demoCodec(t, "ccb").ScriptNotify(new(Message), &ScriptNotice{STAN: 1, Resp: "00"}); !errors.Is(err, ErrMessage) {
+		t.Errorf("a bank that wants none: got %v", err)
+	}
+}
+
+// referenceInquiry asks for the payment that referenceReversal takes back, a
+// minute and a batch later.
+func referenceInquiry(t *testing.T, c *Codec) *InquiryRequest {
+	t.Helper()
+	r := referenceReversal(t, c)
+	q := &InquiryRequest{Place: r.Place, STAN: 900_001, At: r.At.Add(time.Minute), Amount: r.Amount, PAN: r.PAN,
+		Original: OriginalPayment{Batch: r.Place.Batch, STAN: r.STAN, RRN: r.RRN, DE7: r.DE7, At: r.At}}
+	q.Place.Batch++
+	copy(q.DE7[:], "1122093115")
+	return q
+}
+
+// TestInquiryReply: the answer to an inquiry is about the same debit, and one
+// that says approved has a code.
+func TestInquiryReply(t *testing.T) {
+	today := si.Date(2026, 11, 22)
+	for _, code := range []string{"rcb+inquiry", "boc+inquiry"} {
+		c := demoCodec(t, code)
+		var req Message
+		if err := c.StatusInquiry(&req, referenceInquiry(t, c)); err != nil {
+			t.Fatal(err)
+		}
+		var sent Sent
+		sent.Keep(profile.StatusInquiry, &req)
+		reply := func(without bool, change func(*Message)) error {
+			var m, got Message
+			var f Frame
+			var in Inbound
+			ru := c.rule(profile.StatusInquiry, true)
+			m.Reset(ru.mti)
+			for de := 2; de <= maxDE; de++ {
+				if v := req.Field(de); v != nil && ru.may.has(de) {
+					m.Set(de, v)
+				}
+			}
+			m.SetString(39, "00")
+			change(&m)
+			f.WithoutMAC = without
+			if err := c.Encode(&f, profile.StatusInquiry, true, &m); err != nil {
+				return err
+			}
+			if err := c.Decode(f.Wire, &got, &in); err != nil {
+				return err
+			}
+			return c.CheckReply(&sent, &got, &in, today)
+		}
+		if err := reply(false, func(*Message) {}); err != nil {
+			t.Fatalf("%s: good reply: %v", code, err)
+		}
+		if reply(true, func(*Message) {}) == nil {
+			t.Errorf("%s: approved without a code: got no error", code)
+		}
+		others := map[int]string{2: "6299000100000022", 4: "000000038001", 11: "900002", 41: "80110009", 49: "840"}
+		if c.p.Dialect == profile.POS {
+			others[61] = string(req.Field(61)[:11]) + "9" + string(req.Field(61)[12:])
+		} else {
+			others[90] = string(req.Field(90)[:9]) + "9" + string(req.Field(90)[10:])
+		}
+		for de, v := range others {
+			var fe *FieldError
+			if err := reply(false, func(m *Message) { m.SetString(de, v) }); !errors.As(err, &fe) || fe.DE != de {
+				t.Errorf("%s: reply with another DE %d: got %v", code, de, err)
+			}
 		}
 	}
 }

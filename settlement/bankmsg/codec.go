@@ -123,7 +123,7 @@ func (c *Codec) compileRule(k profile.Kind, reply bool, r *profile.MessageRule) 
 	cr := &rule{kind: k, reply: reply, bankSends: k.BankSends() != reply, mti: uint16(mti), repeat: uint16(mti),
 		proc: r.Proc, function: r.Function, tail: r.Tail}
 	switch k {
-	case profile.Debit, profile.PINProof, profile.Reversal, profile.Inquiry, profile.NoticePay, profile.PayStatus, profile.PayReversal:
+	case profile.Debit, profile.PINProof, profile.Reversal, profile.StatusInquiry, profile.ScriptNotify, profile.Inquiry, profile.NoticePay, profile.PayStatus, profile.PayReversal:
 		cr.judged = reply
 	}
 	if r.Repeat != "" {

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/moov-io/iso8583"
@@ -19,11 +20,27 @@ import (
 // demoBanks are the profiles that every test of the conformance suite runs over.
 var demoBanks = []string{"rcb", "icbc", "ccb", "boc"}
 
+// askedBanks are the demo banks and what they would be with status inquiries, or
+// with script notices.
+var askedBanks = append([]string{"rcb+inquiry", "icbc+inquiry", "ccb+inquiry", "boc+inquiry", "ccb+script", "boc+script"}, demoBanks...)
+
 const banksDir = "../../data/banks"
 
 func demoCodec(t testing.TB, code string) *Codec {
 	t.Helper()
-	p, err := profile.LoadFS(os.DirFS(banksDir), code)
+	code, told := strings.CutSuffix(code, "+script")
+	code, asks := strings.CutSuffix(code, "+inquiry")
+	spec, rules, err := profile.ReadFS(os.DirFS(banksDir), code)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if asks {
+		rules = profile.Inquiring(rules, true)
+	}
+	if told {
+		rules = profile.ScriptTold(rules)
+	}
+	p, err := profile.Load(spec, rules)
 	if err != nil {
 		t.Fatal(err)
 	}

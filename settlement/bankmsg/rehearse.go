@@ -31,6 +31,9 @@ func (c *Codec) rehearse() error {
 		PSN: card.PSN, Expiry: card.Expiry, Auth: "A1B2C3", Reason: "98", EMV: card.DE55}
 	repeat := reversal
 	repeat.Repeat = true
+	inquiry := InquiryRequest{Place: place, STAN: 1, DE7: de7, At: at, Original: OriginalPayment{Batch: 1, STAN: 1, RRN: rrn, DE7: de7, At: at},
+		Amount: 1, PAN: card.PAN}
+	script := ScriptNotice{STAN: 1, RRN: rrn, DE7: de7, NewDE7: de7, At: at, Amount: 1, PAN: card.PAN, PSN: card.PSN, Resp: "00", DE55: card.DE55}
 	var m Message
 	var f Frame
 	for _, one := range []struct {
@@ -45,6 +48,8 @@ func (c *Codec) rehearse() error {
 		}},
 		{profile.Reversal, func(m *Message) error { return c.Reversal(m, &reversal) }},
 		{profile.Reversal, func(m *Message) error { return c.Reversal(m, &repeat) }},
+		{profile.StatusInquiry, func(m *Message) error { return c.StatusInquiry(m, &inquiry) }},
+		{profile.ScriptNotify, func(m *Message) error { return c.ScriptNotify(m, &script) }},
 		{profile.SignOn, func(m *Message) error { return c.SignOn(m, &net) }},
 		{profile.SignOff, func(m *Message) error { return c.SignOff(m, &net) }},
 		{profile.Echo, func(m *Message) error { return c.Echo(m, &net) }},

@@ -10,10 +10,11 @@ import (
 )
 
 // The elements that a reply echoes. What a request has not, its reply is not
-// compared for; DE 2 and 37 are compared only when the reply has them as well.
+// compared for; DE 2, 37, 61 and 90 are compared only when the reply has them as
+// well.
 var (
 	echoed        = [...]int{3, 4, 7, 11, 32, 33, 41, 42, 49, 70}
-	echoedIfThere = [...]int{2, 37, 90}
+	echoedIfThere = [...]int{2, 37, 61, 90}
 )
 
 // maxDateDrift is how many days the bank's date may lie from ours.

@@ -64,6 +64,43 @@ type ReversalRequest struct {
 	Repeat bool
 }
 
+// InquiryRequest asks what became of a debit. It is a message of its own, with
+// numbers of its own, and moves no money; the debit stands in DE 61 or DE 90.
+type InquiryRequest struct {
+	Place    Place // of the debit; Batch is the link's when it leaves
+	STAN     uint32
+	DE7      [10]byte
+	At       time.Time
+	Original OriginalPayment
+	Amount   si.Fen
+	PAN      si.PAN
+}
+
+// ScriptNotice is a 0620 or its repeat: what issuer scripts did to the card of a
+// payment that is posted. It keeps the numbers of the payment but for DE 7.
+type ScriptNotice struct {
+	STAN   uint32
+	RRN    [12]byte
+	DE7    [10]byte // of the payment
+	NewDE7 [10]byte
+	At     time.Time // DE 12 and 13 of the payment
+	Amount si.Fen
+	PAN    si.PAN
+	PSN    string
+	Resp   string // DE 39 of the payment
+	DE55   []byte // the profile's script list
+	Repeat bool
+}
+
+// OriginalPayment is what DE 61 or DE 90 says of a debit.
+type OriginalPayment struct {
+	Batch uint32 // POS
+	STAN  uint32
+	RRN   [12]byte // DE 37 of the inquiry, too
+	DE7   [10]byte
+	At    time.Time // DE 13 of the debit
+}
+
 // NetRequest is a message of the link itself: sign-on, sign-off, echo, key
 // reset.
 type NetRequest struct {

@@ -3,6 +3,7 @@ package engine
 import (
 	"time"
 
+	"github.com/shebao-pay/shebao/settlement/bankmsg"
 	"github.com/shebao-pay/shebao/si/ledgerapi"
 	"github.com/shebao-pay/shebao/si/planted"
 )
@@ -35,11 +36,17 @@ func (e *Engine) cardSaid(ev *CardSaid) {
 			e.note(NoteCardLate, p, Note{})
 			return
 		}
-		e.fire(p, p.cardTrigger(ev.Outcome))
+		e.cardWord(p, ev)
 		return
 	}
 	b := e.banks[ev.Known.Bank]
-	if b == nil || ev.Known.State != ledgerapi.PayPosted || ev.Outcome == CardTC {
+	if b == nil || ev.Known.State != ledgerapi.PayPosted {
+		return
+	}
+	if ev.Outcome == CardTC {
+		if results := b.scriptOf(ev.DE55); results != nil {
+			e.tellScript(b, results, nil, &ev.Known)
+		}
 		return
 	}
 	// The wire posts within the reply's time of the Reserve. What was posted
@@ -54,7 +61,20 @@ func (e *Engine) cardSaid(ev *CardSaid) {
 	p.resp = ev.Known.Resp
 	p.tried = true
 	p.state = Posted
-	e.fire(p, p.cardTrigger(ev.Outcome))
+	e.cardWord(p, ev)
+}
+
+// cardWord takes the last word of the card of a posted payment that is held. What
+// issuer scripts did goes into its reversal, or is told to the bank.
+func (e *Engine) cardWord(p *payment, ev *CardSaid) {
+	t := p.cardTrigger(ev.Outcome)
+	if emv := bankmsg.PickTags(nil, ev.DE55, p.bank.prof.DE55["reversal"]); t == CardUndo && len(emv) > 0 && len(emv) <= 255 {
+		p.memo.EMV = emv
+	}
+	if results := p.bank.scriptOf(ev.DE55); t != CardUndo && results != nil {
+		e.tellScript(p.bank, results, p, nil)
+	}
+	e.fire(p, t)
 }
 
 // closeAsked makes sure that an id which nobody knows is never paid later.

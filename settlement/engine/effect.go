@@ -75,6 +75,41 @@ type (
 		Repeat bool
 	}
 
+	// SendInquiry asks the bank on a link what became of a debit. By is when the
+	// reversal begins instead: after it the inquiry must not leave. Answered as
+	// SendDebit.
+	SendInquiry struct {
+		ID     si.PaymentID
+		Seq    uint32
+		Link   LinkID
+		By     time.Time
+		STAN   uint32
+		RRN    [12]byte
+		DE7    [10]byte // of the debit
+		Date   si.BusinessDate
+		Amount si.Fen
+		Memo   Memo
+	}
+
+	// SendScript puts the notice of what issuer scripts did on a link. Answered as
+	// SendDebit.
+	SendScript struct {
+		ID     si.PaymentID
+		Seq    uint32
+		Link   LinkID
+		STAN   uint32
+		RRN    [12]byte
+		DE7    [10]byte // of the payment
+		Date   si.BusinessDate
+		Amount si.Fen
+		Resp   [2]byte // DE 39 of the payment
+		Memo   Memo
+		Repeat bool
+	}
+
+	// ScriptHeld tells that the notice about a payment is durable, or over.
+	ScriptHeld struct{ ID si.PaymentID }
+
 	// SendProof puts a PIN proof on a link. Answered as SendDebit.
 	SendProof struct {
 		ID   si.PaymentID
@@ -124,6 +159,9 @@ func (OpenMemo) effect()     {}
 func (Look) effect()         {}
 func (SendDebit) effect()    {}
 func (SendReversal) effect() {}
+func (SendInquiry) effect()  {}
+func (SendScript) effect()   {}
+func (ScriptHeld) effect()   {}
 func (SendProof) effect()    {}
 func (SignOnAgain) effect()  {}
 func (Tell) effect()         {}
@@ -136,13 +174,14 @@ type NoteKind uint8
 // The kinds. The operator is called for those that Alarm names.
 const (
 	NoteUndeclared    NoteKind = iota + 1 // an event that the state does not allow
-	NoteDoubt                             // a debit's outcome is unknown: it will be reversed
+	NoteDoubt                             // a debit's outcome is unknown: the bank is asked, or it is reversed
 	NoteLateApproval                      // an approval after the debit was given up
 	NoteLateDecline                       // a refusal after the debit was given up
 	NoteUnmatched                         // a reply to nothing we know
 	NoteBadMAC                            // a reply with a bad code or none
 	NoteMismatch                          // a reply that is not its request's
 	NoteUnknownCode                       // a DE 39 in no class
+	NoteInquiryVain                       // an inquiry brought no proof: the debit is reversed
 	NoteReversalAgain                     // a reversal was not answered finally and is repeated
 	NoteReversalStuck                     // so many tries that an operator should look
 	NoteNoOriginal                        // the bank does not know the original: for the day's match
@@ -154,13 +193,14 @@ const (
 	NoteLedgerUnknown                     // a commit of unknown outcome
 	NoteMemo                              // a memo could not be opened
 	NoteSignOn                            // the bank wants a new sign-on
+	NoteScriptLost                        // a script notice that the bank did not take
 	noteEnd
 )
 
 var noteNames = [...]string{"", "undeclared event", "in doubt", "late approval", "late decline", "unmatched reply",
-	"bad MAC", "reply mismatch", "unknown response code", "reversal repeated", "reversal stuck", "no original",
+	"bad MAC", "reply mismatch", "unknown response code", "inquiry in vain", "reversal repeated", "reversal stuck", "no original",
 	"cross-day reversal forbidden", "card refusal kept", "card refusal reversed", "late card outcome",
-	"ledger refused", "commit unknown", "memo not opened", "sign-on wanted"}
+	"ledger refused", "commit unknown", "memo not opened", "sign-on wanted", "script notice lost"}
 
 // String says what happened.
 func (k NoteKind) String() string {
@@ -173,9 +213,9 @@ func (k NoteKind) String() string {
 // Alarm tells whether a person must look at it.
 func (k NoteKind) Alarm() bool {
 	switch k {
-	case NoteBadMAC, NoteMismatch, NoteUnknownCode, NoteReversalStuck, NoteCrossDay, NoteLedgerOdd, NoteMemo, NoteSignOn, NoteUndeclared:
+	case NoteBadMAC, NoteMismatch, NoteUnknownCode, NoteReversalStuck, NoteCrossDay, NoteLedgerOdd, NoteMemo, NoteSignOn, NoteScriptLost, NoteUndeclared:
 		return true
-	case NoteDoubt, NoteLateApproval, NoteLateDecline, NoteUnmatched, NoteReversalAgain, NoteNoOriginal,
+	case NoteDoubt, NoteLateApproval, NoteLateDecline, NoteUnmatched, NoteInquiryVain, NoteReversalAgain, NoteNoOriginal,
 		NoteCardKept, NoteCardReversed, NoteCardLate, NoteLedgerUnknown, noteEnd:
 	}
 	return false

@@ -34,6 +34,7 @@ type Engine struct {
 	nobank   bank // stands for the bank of an id that is only being closed
 	pays     map[si.PaymentID]*payment
 	proofs   map[si.PaymentID]*proof
+	scripts  map[si.PaymentID]*script
 	wires    map[wireKey]*payment
 	cards    map[si.PAN]int // payments of a card whose reversal is not proven
 	timers   timers
@@ -62,6 +63,8 @@ type input struct {
 type Stats struct {
 	Asked, Paid, NotCharged, Refused   uint64
 	Doubts, Reversals, ReversalsProven uint64
+	Inquiries, InquiriesProven         uint64
+	Scripts, ScriptsTold               uint64
 	Late, Unmatched, BadMAC, Mismatch  uint64
 	Undeclared, Stale                  uint64
 	Proofs, Proven                     uint64
@@ -105,7 +108,7 @@ func New(cfg Config) (*Engine, error) {
 	}
 	e := &Engine{
 		rand: cfg.Rand, maxLive: cfg.MaxLive,
-		pays: map[si.PaymentID]*payment{}, proofs: map[si.PaymentID]*proof{},
+		pays: map[si.PaymentID]*payment{}, proofs: map[si.PaymentID]*proof{}, scripts: map[si.PaymentID]*script{},
 		wires: map[wireKey]*payment{}, cards: map[si.PAN]int{},
 		nobank: bank{prof: &profile.Profile{}},
 	}
@@ -156,6 +159,8 @@ func (e *Engine) Step(now time.Time, ev Event, out []Effect) []Effect {
 		e.cardSaid(&ev)
 	case Resume:
 		e.resume(&ev.Payment)
+	case ResumeScript:
+		e.resumeScript(&ev.Payment)
 	case CloseAsked:
 		e.closeAsked(&ev)
 	case Resolved:
@@ -180,9 +185,17 @@ func (e *Engine) tick() {
 			e.endProof(t.proof, ProofAnswer{Verdict: BankAway, TriesLeft: -1})
 			continue
 		}
+		if t.script != nil {
+			e.scriptDue(t.script)
+			continue
+		}
 		p := t.pay
 		if p.state == Posted { // no report of the card counts as removed
 			e.fire(p, p.cardTrigger(CardRemoved))
+			continue
+		}
+		if p.state == Waiting && p.askable { // found at start
+			e.fire(p, InquiryDue)
 			continue
 		}
 		e.fire(p, TimeUp)
@@ -224,7 +237,7 @@ func (e *Engine) Settling() (n int) {
 		switch p.state {
 		case Reserving, Translating, Sent, Posting, Voiding, Unposting, Noting, Closing:
 			n++
-		case Gone, Posted, Opening, Queued, Undoing, Waiting, Desk, stateEnd:
+		case Gone, InDoubt, Inquiring, Posted, Opening, Queued, Undoing, Waiting, Desk, stateEnd:
 		}
 	}
 	return n

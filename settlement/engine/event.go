@@ -19,6 +19,8 @@ const (
 	OpDebit Op = iota + 1
 	OpReversal
 	OpProof
+	OpInquiry
+	OpScript
 )
 
 // Fault says how a submission to the ledger went wrong.
@@ -130,11 +132,16 @@ type (
 	CardSaid struct {
 		ID      si.PaymentID
 		Outcome CardOutcome
+		DE55    []byte // what the card and its scripts say, nil if nothing
 		Known   ledgerapi.Payment
 	}
 
 	// Resume is one live payment found in the ledger when the hub starts.
 	Resume struct{ Payment ledgerapi.Payment }
+
+	// ResumeScript is a posted payment of which a script notice waits, found when
+	// the hub starts.
+	ResumeScript struct{ Payment ledgerapi.Payment }
 
 	// CloseAsked is a terminal's wish to be sure that an id will never be paid.
 	CloseAsked struct {
@@ -158,25 +165,26 @@ type (
 	Drain struct{}
 )
 
-func (Ask) event()        {}
-func (LedgerDone) event() {}
-func (Translated) event() {}
-func (MemoOpened) event() {}
-func (Seen) event()       {}
-func (NotSent) event()    {}
-func (Lost) event()       {}
-func (Replied) event()    {}
-func (Stray) event()      {}
-func (LinkUp) event()     {}
-func (LinkDown) event()   {}
-func (Breaker) event()    {}
-func (CardSaid) event()   {}
-func (Resume) event()     {}
-func (CloseAsked) event() {}
-func (Resolved) event()   {}
-func (AskProof) event()   {}
-func (Tick) event()       {}
-func (Drain) event()      {}
+func (Ask) event()          {}
+func (LedgerDone) event()   {}
+func (Translated) event()   {}
+func (MemoOpened) event()   {}
+func (Seen) event()         {}
+func (NotSent) event()      {}
+func (Lost) event()         {}
+func (Replied) event()      {}
+func (Stray) event()        {}
+func (LinkUp) event()       {}
+func (LinkDown) event()     {}
+func (Breaker) event()      {}
+func (CardSaid) event()     {}
+func (Resume) event()       {}
+func (ResumeScript) event() {}
+func (CloseAsked) event()   {}
+func (Resolved) event()     {}
+func (AskProof) event()     {}
+func (Tick) event()         {}
+func (Drain) event()        {}
 
 // MACState is what became of a reply's code.
 type MACState uint8

@@ -898,6 +898,28 @@ func TestF31KeysChange(t *testing.T) {
 	}
 }
 
+// TestBatchMovesOn: a debit that is under way when its link goes on to the next
+// batch is answered, or reversed, under the batch that it left in.
+func TestBatchMovesOn(t *testing.T) {
+	next := LinkUp{Link: LinkID{pos, 0}, Acq: [8]byte{'T', '1', '0', '0', '0', '0', '0', '0'}, Batch: 8, Cap: 8}
+	r := newRig(t)
+	r.linkUp(pos, 0)
+	r.sent(1, pos)
+	s := r.sent(2, pos)
+	r.step(next)
+	r.step(Replied{ID: pid(1), Op: OpDebit, Reply: reply("00")})
+	r.commit()
+	r.wantTold(1, Paid)
+	r.pass(r.banks[0].Timers.Reply)
+	r.commit()
+	if v := take[SendReversal](r); v.Memo.Batch != s.Batch || s.Batch != 7 || v.STAN != s.STAN {
+		t.Errorf("the reversal names batch %d, the debit left in %d", v.Memo.Batch, s.Batch)
+	}
+	if n := r.sent(3, pos); n.Batch != 8 {
+		t.Errorf("the next debit leaves in batch %d, want 8", n.Batch)
+	}
+}
+
 func TestClose(t *testing.T) {
 	r := newRig(t)
 	r.linkUp(pos, 0)

@@ -21,14 +21,19 @@ type Memo struct {
 	PSN    string // DE 23
 	Expiry string // DE 14
 	EMV    []byte // the tags of the profile's reversal list
+	Script []byte // the tags of its script list, while a script notice waits
 }
 
-// memoVersion is the first byte of the encoding.
-const memoVersion = 1
+// The first byte of the encoding: a memo with a script notice has a version of
+// its own, so that every other stays as it was.
+const (
+	memoVersion       = 1
+	memoVersionScript = 2
+)
 
 // MaxMemoBytes bounds the encoding, which leaves the seal its part of
-// ledgerapi.MaxMemo: fixed part, PAN, PSN, expiry and 255 bytes of chip data.
-const MaxMemoBytes = 23 + 1 + 19 + 1 + 3 + 1 + 4 + 1 + 255
+// ledgerapi.MaxMemo: fixed part, PAN, PSN, expiry and twice 255 bytes of chip data.
+const MaxMemoBytes = 23 + 1 + 19 + 1 + 3 + 1 + 4 + 1 + 255 + 1 + 255
 
 // forReversal is why the engine reads a PAN.
 const forReversal si.Purpose = "reversal memo"
@@ -38,10 +43,14 @@ var ErrMemo = errors.New("engine: memo has the wrong form")
 
 // AppendMemo appends the canonical encoding.
 func AppendMemo(dst []byte, m *Memo) ([]byte, error) {
-	if len(m.PSN) > 3 || len(m.Expiry) > 4 || len(m.EMV) > 255 || m.PAN.IsZero() {
+	if len(m.PSN) > 3 || len(m.Expiry) > 4 || len(m.EMV) > 255 || len(m.Script) > 255 || m.PAN.IsZero() {
 		return dst, ErrMemo
 	}
-	dst = append(dst, memoVersion)
+	version := byte(memoVersion)
+	if len(m.Script) > 0 {
+		version = memoVersionScript
+	}
+	dst = append(dst, version)
 	dst = binary.LittleEndian.AppendUint16(dst, m.Tries)
 	dst = append(dst, m.Reason[:]...)
 	dst = append(dst, m.Acq[:]...)
@@ -52,15 +61,19 @@ func AppendMemo(dst []byte, m *Memo) ([]byte, error) {
 	dst[at] = byte(len(dst) - at - 1)
 	dst = append(append(dst, byte(len(m.PSN))), m.PSN...)
 	dst = append(append(dst, byte(len(m.Expiry))), m.Expiry...)
-	return append(append(dst, byte(len(m.EMV))), m.EMV...), nil
+	if dst = append(append(dst, byte(len(m.EMV))), m.EMV...); version == memoVersionScript {
+		dst = append(append(dst, byte(len(m.Script))), m.Script...)
+	}
+	return dst, nil
 }
 
 // ParseMemo reads what AppendMemo wrote, and nothing else.
 func ParseMemo(b []byte) (Memo, error) {
 	var m Memo
-	if len(b) < 23 || len(b) > MaxMemoBytes || b[0] != memoVersion {
+	if len(b) < 23 || len(b) > MaxMemoBytes || b[0] != memoVersion && b[0] != memoVersionScript {
 		return m, ErrMemo
 	}
+	scripts := b[0] == memoVersionScript
 	m.Tries = binary.LittleEndian.Uint16(b[1:])
 	copy(m.Reason[:], b[3:])
 	copy(m.Acq[:], b[5:])
@@ -91,6 +104,13 @@ func ParseMemo(b []byte) (Memo, error) {
 	psn, ok1 := take(3)
 	expiry, ok2 := take(4)
 	emv, ok3 := take(255)
+	if scripts && ok3 {
+		script, ok := take(255)
+		if !ok || len(script) == 0 {
+			return Memo{}, ErrMemo
+		}
+		m.Script = append([]byte(nil), script...)
+	}
 	if !ok1 || !ok2 || !ok3 || len(b) != 0 {
 		return Memo{}, ErrMemo
 	}

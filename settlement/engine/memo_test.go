@@ -14,6 +14,7 @@ func fullMemo(t testing.TB) Memo {
 	m := Memo{
 		Tries: 513, Reason: reasonBadMAC, Acq: [8]byte{'9', '0', '1', '1', '0', '0', '0', '1'}, Batch: 123456,
 		Auth: [6]byte{'A', '1', '2', '3', '4', '5'}, PAN: testPAN(t, 7), PSN: "001", Expiry: "3012", EMV: bytes.Repeat([]byte{7}, 255),
+		Script: bytes.Repeat([]byte{8}, 255),
 	}
 	return m
 }
@@ -37,7 +38,7 @@ func TestMemo(t *testing.T) {
 		t.Error("a byte more: accepted")
 	}
 	for name, change := range map[string]func(*Memo){
-		"chip data": func(m *Memo) { m.EMV = append(m.EMV, 0) }, "PSN": func(m *Memo) { m.PSN = "0001" },
+		"chip data": func(m *Memo) { m.EMV = append(m.EMV, 0) }, "script": func(m *Memo) { m.Script = append(m.Script, 0) }, "PSN": func(m *Memo) { m.PSN = "0001" },
 		"expiry": func(m *Memo) { m.Expiry = "30123" }, "no PAN": func(m *Memo) { m.PAN.Wipe() },
 	} {
 		x := fullMemo(t)
@@ -52,6 +53,14 @@ func TestMemo(t *testing.T) {
 		hex.EncodeToString([]byte(testPAN(t, 7).Reveal("test"))) + "00" + "04" + "33303132" + "00"
 	if b, _ := AppendMemo(nil, &small); hex.EncodeToString(b) != want {
 		t.Errorf("AppendMemo: got %x, want %s", b, want)
+	}
+	small.Script = []byte{0xDF, 0x31, 0}
+	if b, _ := AppendMemo(nil, &small); hex.EncodeToString(b) != "02"+want[2:]+"03df3100" {
+		t.Errorf("AppendMemo with a script: got %x", b)
+	}
+	none, _ := hex.DecodeString("02" + want[2:] + "00")
+	if _, err := ParseMemo(none); err == nil {
+		t.Error("a second form of a memo without a script: accepted")
 	}
 }
 

@@ -25,9 +25,9 @@ type payment struct {
 	date     si.BusinessDate // ours
 	made     time.Time       // of the Reserve
 
-	link   uint8 // that carries or carried the message in flight
-	holds  bool  // a place on that link
-	sendBy time.Time
+	link   uint8     // that carries or carried the message in flight
+	holds  bool      // a place on that link
+	sendBy time.Time // until then the 0200, later the inquiry, may leave
 	stan   uint32
 	rrn    [12]byte
 	de7    [10]byte
@@ -47,7 +47,8 @@ type payment struct {
 	same     bool   // the attempt that was noted has not left
 	gated    bool   // counts in Engine.cards
 	alarmed  bool
-	retries  int // of a ledger command or memo opening
+	askable  bool // the bank takes inquiries, none was made, and no reversal was asked for
+	retries  int  // of a ledger command or memo opening
 	evidence ledgerapi.Evidence
 	proof    ledgerapi.Proof
 	resp     [2]byte
@@ -156,7 +157,7 @@ func (p *payment) answer() Answer {
 // doubtful tells whether money may have moved without our knowing.
 func (p *payment) doubtful() bool {
 	switch p.state {
-	case Unposting, Opening, Noting, Queued, Undoing, Waiting, Desk:
+	case InDoubt, Inquiring, Unposting, Opening, Noting, Queued, Undoing, Waiting, Desk:
 		return true
 	case Voiding:
 		return p.durable
@@ -201,12 +202,10 @@ func (e *Engine) do(p *payment, a action, t Trigger) {
 	case send:
 		e.send(p)
 	case post:
-		p.evidence = evidence(&e.in.reply)
-		p.resp, p.issuer, p.memo.Auth = e.in.reply.Resp, e.in.reply.Issuer, e.in.reply.Auth
-		e.submit(p, ledgerapi.Post{ID: p.id, Evidence: p.evidence}, false)
-		if planted.On(planted.ToldPaidEarly) {
-			e.out = append(e.out, Tell{ID: p.id, Answer: Answer{Ending: Paid, Resp: p.resp}})
-		}
+		e.post(p, ledgerapi.SourceWire)
+	case postInquired:
+		e.stats.InquiriesProven++
+		e.post(p, ledgerapi.SourceInquiry)
 	case voidNotSent:
 		e.void(p, ledgerapi.ProofNotSent, [2]byte{})
 	case voidDeclined:
@@ -228,6 +227,14 @@ func (e *Engine) do(p *payment, a action, t Trigger) {
 		e.submit(p, ledgerapi.Unpost{ID: p.id, Reason: p.reason}, false)
 	case doubt:
 		e.doubt(p, t)
+		e.annotate(p)
+	case askBank:
+		e.doubt(p, t)
+		e.lineUp(p)
+	case lineUp:
+		e.lineUp(p)
+	case inquire:
+		e.inquire(p)
 	case annotate:
 		e.annotate(p)
 	case queue:
@@ -346,12 +353,23 @@ func (e *Engine) translated(ev *Translated) {
 
 func (e *Engine) send(p *payment) {
 	p.seq++
+	p.askable = p.bank.prof.InquireFirst
 	e.timers.arm(&p.timer, e.now.Add(p.bank.prof.Timers.Reply))
 	e.out = append(e.out, SendDebit{
 		ID: p.id, Seq: p.seq, Link: p.on(), By: p.sendBy, STAN: p.stan, RRN: p.rrn, DE7: p.de7, Date: p.date,
 		Batch: p.memo.Batch, Amount: p.total, Card: p.card, Gen: p.gen,
 	})
 	p.card = CardData{}
+}
+
+// post asks for Post on an approval that was judged.
+func (e *Engine) post(p *payment, from ledgerapi.Source) {
+	p.evidence = evidence(&e.in.reply, from)
+	p.resp, p.issuer, p.memo.Auth = e.in.reply.Resp, e.in.reply.Issuer, e.in.reply.Auth
+	e.submit(p, ledgerapi.Post{ID: p.id, Evidence: p.evidence}, false)
+	if planted.On(planted.ToldPaidEarly) {
+		e.out = append(e.out, Tell{ID: p.id, Answer: Answer{Ending: Paid, Resp: p.resp}})
+	}
 }
 
 func (p *payment) on() LinkID { return LinkID{p.bank.prof.Number, p.link} }
@@ -377,6 +395,10 @@ func (e *Engine) submit(p *payment, c ledgerapi.Command, withMemo bool) {
 // ledgerDone judges a result and goes on.
 func (e *Engine) ledgerDone(ev *LedgerDone) {
 	p := e.pays[ev.ID]
+	if s := e.scripts[ev.ID]; s != nil && ev.Seq > scriptSeq {
+		e.scriptDone(s, ev)
+		return
+	}
 	if p == nil || !p.wait || ev.Seq != p.seq {
 		e.stats.Stale++
 		return
@@ -474,16 +496,21 @@ func (e *Engine) linkWord(id si.PaymentID, op Op, seq uint32, news linkNews, lat
 		}
 		return
 	}
-	p := e.pays[id]
-	want := Sent
-	if op == OpReversal {
-		want = Undoing
+	if op == OpScript {
+		if s := e.scripts[id]; s != nil && s.seq == seq && s.state == scriptSent {
+			e.scriptUnanswered(s)
+		}
+		return
 	}
+	p := e.pays[id]
+	want := map[Op]State{OpDebit: Sent, OpReversal: Undoing, OpInquiry: Inquiring}[op]
 	if p == nil || p.state != want || p.seq != seq {
 		e.stats.Stale++
 		return
 	}
 	switch {
+	case op == OpInquiry:
+		e.fire(p, InquiryVain)
 	case op == OpDebit && news == linkLost && planted.On(planted.LostIsNotSent):
 		e.fire(p, Unwritten)
 	case op == OpDebit && news == linkLost:
@@ -505,6 +532,10 @@ func (e *Engine) replied(id si.PaymentID, op Op, r *Reply) {
 		e.proofReplied(id, r)
 		return
 	}
+	if op == OpScript {
+		e.scriptReplied(e.scripts[id], r)
+		return
+	}
 	p := e.pays[id]
 	if p == nil {
 		e.stats.Unmatched++
@@ -515,6 +546,8 @@ func (e *Engine) replied(id si.PaymentID, op Op, r *Reply) {
 	switch {
 	case op == OpReversal:
 		e.reversalReply(p)
+	case op == OpInquiry:
+		e.inquiryReply(p)
 	case p.state != Sent:
 		e.fire(p, LateReply)
 	default:
@@ -576,7 +609,7 @@ func (e *Engine) signOnAgain(p *payment) {
 // stray finds the payment of a reply whose request was given up. It can end a
 // reversal; a debit it can never decide.
 func (e *Engine) stray(ev *Stray) {
-	if ev.Op == OpProof {
+	if ev.Op == OpProof || ev.Op == OpInquiry || ev.Op == OpScript {
 		return // nobody waits for it and no money moved
 	}
 	var p *payment
@@ -609,18 +642,18 @@ func (e *Engine) late(p *payment) {
 	}
 	e.note(kind, p, Note{Resp: r.Resp})
 	if planted.On(planted.ReviveLateApproval) && kind == NoteLateApproval {
-		e.submit(p, ledgerapi.Post{ID: p.id, Evidence: evidence(r)}, false)
+		e.submit(p, ledgerapi.Post{ID: p.id, Evidence: evidence(r, ledgerapi.SourceWire)}, false)
 	}
 }
 
 // evidence is a reply as the ledger keeps it.
-func evidence(r *Reply) ledgerapi.Evidence {
+func evidence(r *Reply, from ledgerapi.Source) ledgerapi.Evidence {
 	serial := r.HostSerial
 	if len(serial) > 20 {
 		serial = serial[:20]
 	}
 	return ledgerapi.Evidence{
-		Source: ledgerapi.SourceWire, Resp: r.Resp, Auth: r.Auth, HostSerial: serial, BankRRN: r.RRN,
+		Source: from, Resp: r.Resp, Auth: r.Auth, HostSerial: serial, BankRRN: r.RRN,
 		BankDate: r.BankDate, MACOK: r.MAC == MACGood, KeyGen: r.KeyGen,
 	}
 }

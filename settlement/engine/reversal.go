@@ -28,8 +28,8 @@ func (e *Engine) firstReason(p *payment, t Trigger) [2]byte {
 	return reasonNoReply
 }
 
-// doubt begins a reversal: from here on no word of the bank about the debit
-// itself counts.
+// doubt begins what follows an unknown outcome: from here on no answer to the
+// debit itself counts.
 func (e *Engine) doubt(p *payment, t Trigger) {
 	e.stats.Doubts++
 	p.bank.endings.Doubts++
@@ -44,11 +44,12 @@ func (e *Engine) doubt(p *payment, t Trigger) {
 	e.gate(p)
 	e.note(NoteDoubt, p, Note{Trigger: t, Resp: e.in.reply.Resp})
 	e.out = append(e.out, Tell{ID: p.id, Answer: p.answer()})
-	e.annotate(p)
 }
 
-// annotate makes the next attempt durable before any byte of it leaves.
+// annotate makes the next attempt durable before any byte of it leaves. From
+// here on the bank is not asked any more.
 func (e *Engine) annotate(p *payment) {
+	p.askable = false
 	if !p.same {
 		if p.memo.Tries < 1<<16-1 {
 			p.memo.Tries++
@@ -72,6 +73,11 @@ func (e *Engine) queue(p *payment) {
 		e.fire(p, CrossDay)
 		return
 	}
+	e.line(p)
+}
+
+// line has a payment wait for a link.
+func (e *Engine) line(p *payment) {
 	key := p.bank.lineKey(p.memo.Acq)
 	l := p.bank.waiting[key]
 	if l == nil {
@@ -82,10 +88,11 @@ func (e *Engine) queue(p *payment) {
 	e.pump(p.bank, key)
 }
 
-// line is the reversals that wait for one link, or for any link of a CUPS bank.
+// line is the inquiries and reversals that wait for one link, or for any link of
+// a CUPS bank.
 type line struct{ list []*payment }
 
-// lineKey says which line a reversal waits in: with the POS dialect DE 41 and
+// lineKey says which line an inquiry or reversal waits in: with the POS dialect DE 41 and
 // its keys bind it to its link, with CUPS any link will do.
 func (b *bank) lineKey(acq [8]byte) [8]byte {
 	if b.prof.Dialect == profile.POS {
@@ -94,7 +101,7 @@ func (b *bank) lineKey(acq [8]byte) [8]byte {
 	return [8]byte{}
 }
 
-// pump hands waiting reversals to links with room, oldest first.
+// pump hands waiting inquiries and reversals to links with room, oldest first.
 func (e *Engine) pump(b *bank, key [8]byte) {
 	l := b.waiting[key]
 	if l == nil {
@@ -102,7 +109,7 @@ func (e *Engine) pump(b *bank, key [8]byte) {
 	}
 	for len(l.list) > 0 {
 		p := l.list[0]
-		if p.state != Queued { // ended while it waited
+		if p.state != Queued && p.state != InDoubt { // ended or given up while it waited
 			l.list = l.list[1:]
 			continue
 		}
@@ -117,7 +124,7 @@ func (e *Engine) pump(b *bank, key [8]byte) {
 	l.list = nil
 }
 
-// carrier finds a link for a reversal: the one of its debit, or with CUPS
+// carrier finds a link for an inquiry or reversal: the one of its debit, or with CUPS
 // another one.
 func (b *bank) carrier(p *payment) (uint8, bool) {
 	fits := func(l *link) bool {
@@ -272,6 +279,7 @@ func (e *Engine) resume(v *ledgerapi.Payment) {
 	}
 	p := e.adopt(b, v)
 	p.durable = v.State == ledgerapi.PayReversing
+	p.askable = b.prof.InquireFirst && !p.durable
 	if planted.On(planted.NotSentAfterRestart) && !p.durable {
 		p.state = Voiding
 		e.void(p, ledgerapi.ProofNotSent, [2]byte{})
@@ -327,6 +335,12 @@ func (e *Engine) seen(v *ledgerapi.Payment) {
 
 func (e *Engine) memoOpened(ev *MemoOpened) {
 	p := e.pays[ev.ID]
+	if s := e.scripts[ev.ID]; s != nil && s.state == scriptOpening {
+		e.scriptOpened(s, ev)
+		if p == nil || p.state != Opening {
+			return
+		}
+	}
 	if p == nil || p.state != Opening {
 		e.stats.Stale++
 		return

@@ -77,6 +77,14 @@ func (b *book) apply(now time.Time, s Submit) ledgerapi.Result {
 	case ledgerapi.Reserve:
 		return b.reserve(now, c, s)
 	case ledgerapi.Annotate:
+		if c.Stage == ledgerapi.StageAdvice || c.Stage == ledgerapi.StageAdvised {
+			if state != ledgerapi.PayPosted {
+				return bad
+			}
+			p.Advice = c.Stage == ledgerapi.StageAdvice
+			b.memos[s.ID] = *s.Memo
+			return ledgerapi.Result{Code: ledgerapi.OK, State: p.State}
+		}
 		switch state {
 		case ledgerapi.PayReserved, ledgerapi.PayReversing:
 			p.State, p.Reason = ledgerapi.PayReversing, c.Reason
@@ -275,6 +283,23 @@ func reply(code string) Reply {
 	copy(r.Resp[:], code)
 	copy(r.Auth[:], "A12345")
 	return r
+}
+
+// told is the answer to an inquiry about payment 1.
+func told(code string) Reply {
+	r := reply(code)
+	r.Amount = 38000
+	return r
+}
+
+// asks makes a bank take inquiries; proof says whether "declined" and "not
+// known" end them.
+func (r *rig) asks(bank si.Bank, proof bool) {
+	for _, p := range r.banks {
+		if p.Number == bank {
+			p.InquireFirst, p.InquiryIsProof, p.Timers.Inquiry = true, proof, 10*time.Second
+		}
+	}
 }
 
 // pid makes the nth payment id.

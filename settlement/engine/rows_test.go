@@ -12,7 +12,7 @@ import (
 // tested: files from the root of the repository, and names of test functions or of
 // faults that `simulate play` plays with the real programs.
 var rows = map[string][][2]string{
-	"F1":  {{"settlement/engine/failure_test.go", "TestF1RequestLost"}, {"simulators/stage/faults.go", "bank-silent"}},
+	"F1":  {{"settlement/engine/failure_test.go", "TestF1RequestLost"}, {"settlement/inquiry_test.go", "TestInquiry"}, {"simulators/stage/faults.go", "bank-silent"}},
 	"F2":  {{"settlement/engine/failure_test.go", "TestF2LinkDownBeforeAnyByte"}, {"simulators/stage/faults.go", "link-down"}},
 	"F3":  {{"settlement/engine/failure_test.go", "TestF3ReplyLost"}, {"simulators/stage/faults.go", "reply-lost"}, {"simulators/stage/faults.go", "bank-hangs-up"}, {"simulators/stage/faults.go", "bank-crashes"}},
 	"F4":  {{"settlement/engine/failure_test.go", "TestF4LateApproval"}, {"simulators/stage/faults.go", "late-approval"}},
@@ -25,7 +25,7 @@ var rows = map[string][][2]string{
 	"F12": {{"settlement/engine/failure_test.go", "TestF12Restart"}, {"simulators/stage/faults.go", "hub-killed-after-send"}, {"simulators/stage/faults.go", "terminal-killed-after-send"}},
 	"F13": {{"settlement/engine/failure_test.go", "TestF13DiesBetweenReplyAndPost"}, {"simulators/stage/faults.go", "hub-killed-before-post"}},
 	"F14": {{"settlement/engine/failure_test.go", "TestF14LostAfterPost"}, {"simulators/stage/faults.go", "terminal-killed-after-paid"}},
-	"F15": {{"settlement/engine/failure_test.go", "TestF15CommitFails"}, {"settlement/hub_test.go", "TestLogAway"}, {"ledger/node_test.go", "TestFullDisk"}},
+	"F15": {{"settlement/engine/failure_test.go", "TestF15CommitFails"}, {"settlement/hub_test.go", "TestLogAway"}, {"ledger/node_test.go", "TestFullDisk"}, {"simulators/stage/quorum_test.go", "TestNoQuorumAfterDebit"}},
 	"F16": {{"settlement/engine/failure_test.go", "TestF16PostRefused"}},
 	"F18": {{"settlement/engine/failure_test.go", "TestF18Card"}, {"simulators/stage/faults.go", "card-pulled-after-approval"}, {"simulators/stage/faults.go", "card-refuses"}},
 	"F19": {{"settlement/engine/failure_test.go", "TestF19Declined"}, {"simulators/stage/faults.go", "wrong-pin"}, {"simulators/stage/faults.go", "insufficient"}},

@@ -4,8 +4,8 @@ package engine
 // has ended and the ledger answers for it.
 type State uint8
 
-// The states. The ledger knows four of them as RESERVED (Translating to
-// Posting), one as POSTED (Posted, Unposting) and the rest as REVERSING; which
+// The states. The ledger knows some of them as RESERVED (Translating to
+// Posting, InDoubt, Inquiring), two as POSTED (Posted, Unposting) and the rest as REVERSING; which
 // part of an act is done lives in memory only, so after a crash every pending
 // payment begins again at Opening.
 const (
@@ -15,6 +15,8 @@ const (
 	Sent              // 0200 handed to the link: money may have moved
 	Posting           // a verified approval; Post asked
 	Voiding           // proof that no money is with us; Void asked
+	InDoubt           // the outcome is unknown and the bank may be asked: waits for a link
+	Inquiring         // inquiry handed to the link
 	Posted            // dues paid; the card's last word is awaited
 	Unposting         // the card said no; Unpost asked
 	Opening           // memo or numbers of a pending payment are being fetched
@@ -27,7 +29,7 @@ const (
 	stateEnd
 )
 
-var stateNames = [...]string{"GONE", "RESERVING", "TRANSLATING", "SENT", "POSTING", "VOIDING", "POSTED", "UNPOSTING",
+var stateNames = [...]string{"GONE", "RESERVING", "TRANSLATING", "SENT", "POSTING", "VOIDING", "IN_DOUBT", "INQUIRING", "POSTED", "UNPOSTING",
 	"OPENING", "NOTING", "QUEUED", "UNDOING", "WAITING", "DESK", "CLOSING"}
 
 // String writes the state's name.
@@ -58,16 +60,20 @@ const (
 	Unwritten                          // no byte of the 0200 left, proven in this life
 	UnwrittenLate                      // so, but its send deadline passed
 	LinkLost                           // the link ended with the 0200 unanswered
-	Approved                           // 0210: good code, all fields equal, approved
-	Declined                           // 0210: good code, all fields equal, refused
+	Approved                           // 0210: good code, all fields equal, approved; or an inquiry's answer that says so
+	Declined                           // 0210: good code, all fields equal, refused; or an inquiry's answer that proves it
 	Doubtful                           // 0210: bad code, other fields, unknown code
 	LateReply                          // a 0210 that no longer counts
 	ReversalProven                     // 0410/0430: the money is back or was never taken
 	ReversalAgain                      // 0410/0430: anything else
 	ReversalUnsent                     // no byte of the reversal left
 	ReversalLost                       // the link ended with the reversal unanswered
-	LinkReady                          // a link can carry the reversal
+	LinkReady                          // a link can carry the inquiry or the reversal
 	CrossDay                           // the bank takes no reversal of another date
+	InquiryDue                         // found at start, and no earlier leader can still send
+	NoInquiry                          // the bank is not, or no longer, to be asked
+	NotKnown                           // answer to an inquiry: the bank does not know the debit, which proves it
+	InquiryVain                        // an inquiry brought no answer that proves anything
 	CardYes                            // TC
 	CardKeep                           // no, but by the profile the payment stays
 	CardUndo                           // no, and by the profile the payment is taken back
@@ -81,7 +87,8 @@ const (
 var triggerNames = [...]string{"", "LEDGER_OK", "LEDGER_OK_BLIND", "LEDGER_NO", "LEDGER_UNSENT", "LEDGER_UNKNOWN",
 	"LEDGER_POSTED", "LEDGER_REVERSING", "LEDGER_VOIDED", "LEDGER_ABSENT", "PIN_READY", "PIN_FAILED", "TIME_UP",
 	"UNWRITTEN", "UNWRITTEN_LATE", "LINK_LOST", "APPROVED", "DECLINED", "DOUBTFUL", "LATE_REPLY", "REVERSAL_PROVEN",
-	"REVERSAL_AGAIN", "REVERSAL_UNSENT", "REVERSAL_LOST", "LINK_READY", "CROSS_DAY", "CARD_YES", "CARD_KEEP",
+	"REVERSAL_AGAIN", "REVERSAL_UNSENT", "REVERSAL_LOST", "LINK_READY", "CROSS_DAY",
+	"INQUIRY_DUE", "NO_INQUIRY", "NOT_KNOWN", "INQUIRY_VAIN", "CARD_YES", "CARD_KEEP",
 	"CARD_UNDO", "MEMO_KNOWN", "MEMO_UNKNOWN", "ENDED_POSTED", "ENDED_VOIDED"}
 
 // String writes the trigger's name.
@@ -101,6 +108,7 @@ const (
 	translate                        // ask for the PIN block
 	send                             // put the 0200 on its link
 	post                             // ask for Post
+	postInquired                     // ask for Post, source INQUIRY
 	voidNotSent                      // ask for Void, proof NOT_SENT
 	voidDeclined                     // ask for Void, proof DECLINED
 	voidReversed                     // ask for Void, proof REVERSAL_ACK
@@ -108,6 +116,9 @@ const (
 	unpost                           // ask for Unpost
 	unpostAgain                      // ask for it again
 	doubt                            // tell "pending", ask for Annotate(REVERSING)
+	askBank                          // tell "pending", line up for the inquiry where the bank takes one
+	lineUp                           // line up for the inquiry
+	inquire                          // put the inquiry on the link
 	annotate                         // ask for Annotate of the next attempt
 	queue                            // line up for the link
 	reverse                          // put the 0400 or 0420 on the link
@@ -128,8 +139,9 @@ const (
 	noteLate                         // journal a reply that no longer counts
 )
 
-var actionNames = [...]string{"", "nothing", "ask for the PIN block", "send the 0200", "Post", "Void, proof NOT_SENT", "Void, proof DECLINED",
-	"Void, proof REVERSAL_ACK", "the same Void again", "Unpost", "Unpost again", "tell pending; Annotate REVERSING", "Annotate the next attempt",
+var actionNames = [...]string{"", "nothing", "ask for the PIN block", "send the 0200", "Post", "Post, source INQUIRY", "Void, proof NOT_SENT", "Void, proof DECLINED",
+	"Void, proof REVERSAL_ACK", "the same Void again", "Unpost", "Unpost again", "tell pending; Annotate REVERSING", "tell pending; line up for the inquiry",
+	"line up for the inquiry", "send the inquiry", "Annotate the next attempt",
 	"line up for the link", "send the 0400 or 0420", "wait, longer each time", "wait; the attempt is not used up", "wait before the same again",
 	"fetch memo or numbers", "wait until an earlier leader can send no more", "hand over to people", "tell paid; await the card", "tell paid",
 	"tell paid; note the card's refusal", "tell not charged", "tell the refusal", "tell refused: nothing was asked", "tell refused: never held",
@@ -173,13 +185,31 @@ var table = [stateEnd][triggerEnd]move{
 		Approved:      {Posting, post},
 		Declined:      {Voiding, voidDeclined},
 		Unwritten:     {Voiding, voidNotSent},
-		Doubtful:      {Noting, doubt},
-		UnwrittenLate: {Noting, doubt},
-		LinkLost:      {Noting, doubt},
-		TimeUp:        {Noting, doubt},
+		Doubtful:      {InDoubt, askBank},
+		LinkLost:      {InDoubt, askBank},
+		TimeUp:        {InDoubt, askBank},
+		UnwrittenLate: {Noting, doubt}, // the bank has nothing of it to tell
 		LateReply:     {Sent, noteLate},
 		EndedPosted:   {Gone, tellPaid},
 		EndedVoided:   {Gone, tellNotCharged},
+	},
+	InDoubt: {
+		LinkReady:   {Inquiring, inquire},
+		NoInquiry:   {Noting, annotate},
+		TimeUp:      {Noting, annotate},
+		LateReply:   {InDoubt, noteLate},
+		EndedPosted: {Gone, tellPaid},
+		EndedVoided: {Gone, tellNotCharged},
+	},
+	Inquiring: {
+		Approved:    {Posting, postInquired},
+		Declined:    {Voiding, voidDeclined},
+		NotKnown:    {Voiding, voidDeclined},
+		InquiryVain: {Noting, annotate},
+		TimeUp:      {Noting, annotate},
+		LateReply:   {Inquiring, noteLate},
+		EndedPosted: {Gone, tellPaid},
+		EndedVoided: {Gone, tellNotCharged},
 	},
 	Posting: {
 		LedgerOK:        {Posted, tellPosted},
@@ -278,6 +308,7 @@ var table = [stateEnd][triggerEnd]move{
 	},
 	Waiting: {
 		TimeUp:         {Noting, annotate},
+		InquiryDue:     {InDoubt, lineUp},
 		LateReply:      {Waiting, noteLate},
 		ReversalProven: {Voiding, voidReversed},
 		ReversalAgain:  {Waiting, stay},

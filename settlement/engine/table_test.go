@@ -17,6 +17,9 @@ func reach(t *testing.T, s State) *rig {
 	r := newRig(t)
 	r.linkUp(pos, 0)
 	down := func() { r.step(LinkDown{LinkID{pos, 0}}) }
+	if s == Sent || s == InDoubt || s == Inquiring {
+		r.asks(pos, true)
+	}
 	switch s {
 	case Reserving:
 		r.step(Ask{Intent: intent(t, 1, pos)})
@@ -25,6 +28,13 @@ func reach(t *testing.T, s State) *rig {
 		r.commit()
 	case Sent:
 		r.sent(1, pos)
+	case InDoubt:
+		r.sent(1, pos)
+		down()
+		r.pass(r.banks[0].Timers.Reply)
+	case Inquiring:
+		r.sent(1, pos)
+		r.pass(r.banks[0].Timers.Reply)
 	case Posting:
 		r.sent(1, pos)
 		r.step(Replied{ID: pid(1), Op: OpDebit, Reply: reply("00")})
@@ -67,6 +77,7 @@ func reach(t *testing.T, s State) *rig {
 		t.Fatalf("no payment is %v", s)
 	}
 	down()
+	r.asks(pos, true)
 	r.wantState(1, s)
 	r.out, r.notes = nil, nil
 	return r
@@ -81,6 +92,7 @@ func TestTable(t *testing.T) {
 			m := table[s][tr]
 			r := reach(t, s)
 			p := r.e.pays[pid(1)]
+			p.askable = true
 			before, armed := *p, p.timer.index != 0
 			r.e.now, r.e.out = r.now, nil
 			r.e.fire(p, tr)
@@ -148,8 +160,13 @@ func TestEvents(t *testing.T) {
 			}
 		}
 	}
-	reachable := func(from, to State) bool { // a step may pass through Queued
-		return edges[from][to] || edges[from][Queued] && edges[Queued][to] || edges[from][Opening] && edges[Opening][to]
+	reachable := func(from, to State) bool { // a step may pass through these
+		for _, via := range []State{Queued, Opening, InDoubt} {
+			if edges[from][via] && edges[via][to] {
+				return true
+			}
+		}
+		return edges[from][to]
 	}
 	events := map[string]func(r *rig, p *payment) Event{
 		"ask again":        func(r *rig, _ *payment) Event { return Ask{Intent: intent(t, 1, pos)} },
@@ -168,6 +185,12 @@ func TestEvents(t *testing.T) {
 		"declined":         func(*rig, *payment) Event { return Replied{ID: pid(1), Op: OpDebit, Reply: reply("51")} },
 		"bad code":         func(*rig, *payment) Event { return Replied{ID: pid(1), Op: OpDebit} },
 		"reversal done":    func(*rig, *payment) Event { return Replied{ID: pid(1), Op: OpReversal, Reply: reply("00")} },
+		"inquiry unsent":   func(_ *rig, p *payment) Event { return NotSent{ID: pid(1), Op: OpInquiry, Seq: p.seq} },
+		"inquiry lost":     func(_ *rig, p *payment) Event { return Lost{ID: pid(1), Op: OpInquiry, Seq: p.seq} },
+		"it is approved":   func(*rig, *payment) Event { return Replied{ID: pid(1), Op: OpInquiry, Reply: told("00")} },
+		"it is declined":   func(*rig, *payment) Event { return Replied{ID: pid(1), Op: OpInquiry, Reply: told("51")} },
+		"it is not known":  func(*rig, *payment) Event { return Replied{ID: pid(1), Op: OpInquiry, Reply: told("25")} },
+		"it is not said":   func(*rig, *payment) Event { return Replied{ID: pid(1), Op: OpInquiry} },
 		"reversal refused": func(*rig, *payment) Event { return Replied{ID: pid(1), Op: OpReversal, Reply: reply("96")} },
 		"stray": func(r *rig, p *payment) Event {
 			return Stray{Bank: pos, Acq: p.memo.Acq, STAN: p.stan, Batch: p.memo.Batch, Op: OpDebit, Reply: reply("00")}
@@ -196,6 +219,9 @@ func TestEvents(t *testing.T) {
 			}
 			if r.book.posts != posts {
 				t.Errorf("%v, %s: the book posted by itself", s, name)
+			}
+			if count[SendInquiry](r) > 0 && s != InDoubt {
+				t.Errorf("%v, %s: an inquiry leaves", s, name)
 			}
 			if count[SendDebit](r) > 0 && s != Translating {
 				t.Errorf("%v, %s: a second 0200", s, name)

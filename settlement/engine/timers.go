@@ -4,11 +4,12 @@ import "time"
 
 // timer is one payment's or proof's wake-up. Each has at most one at a time.
 type timer struct {
-	at    time.Time
-	order uint64 // of arming: equal times fire in the order of arming
-	index int    // place in the heap plus one, 0 when not armed
-	pay   *payment
-	proof *proof
+	at     time.Time
+	order  uint64 // of arming: equal times fire in the order of arming
+	index  int    // place in the heap plus one, 0 when not armed
+	pay    *payment
+	proof  *proof
+	script *script
 }
 
 // timers is a binary heap by (at, order).

@@ -65,7 +65,9 @@ func (e *Engine) measure(p *payment, to State) {
 	case to == Sent:
 		p.step = e.now
 	case to == Posting:
-		e.stats.Stages[StageBank].add(e.now.Sub(p.step))
+		if p.state == Sent {
+			e.stats.Stages[StageBank].add(e.now.Sub(p.step))
+		}
 		p.step = e.now
 	case to == Posted && p.state == Posting:
 		e.stats.Stages[StagePost].add(e.now.Sub(p.step))

@@ -223,7 +223,7 @@ func (k *maker) codes(f *bankmsg.Frame) {
 // judged tells whether an approval of this kind counts for something.
 func (k *maker) judged() bool {
 	switch k.rule.Kind {
-	case profile.Debit, profile.PINProof, profile.Reversal, profile.Inquiry, profile.NoticePay, profile.PayStatus, profile.PayReversal:
+	case profile.Debit, profile.PINProof, profile.Reversal, profile.StatusInquiry, profile.ScriptNotify, profile.Inquiry, profile.NoticePay, profile.PayStatus, profile.PayReversal:
 		return true
 	}
 	return false

@@ -58,6 +58,7 @@ type Config struct {
 	Stage    string                            // folder for files under check, without names; the system's if empty
 	Agency   func() Agency                     // without its offices: they are in the ledger; nil: nameless
 	Pending  func() []PendingView              // oldest first; nil: none
+	Decided  func(Decision)                    // hears of each decision that the ledger took; nil: nobody
 	Now      func() time.Time
 	Random   func([]byte)
 }
@@ -99,6 +100,9 @@ func New(cfg Config) *Server {
 	if cfg.Pending == nil {
 		cfg.Pending = func() []PendingView { return nil }
 	}
+	if cfg.Decided == nil {
+		cfg.Decided = func(Decision) {}
+	}
 	s := &Server{cfg: cfg, mux: http.NewServeMux()}
 	s.mux.HandleFunc("GET /v1/status", s.status)
 	s.mux.HandleFunc("POST /v1/config", s.putConfig)
@@ -113,6 +117,7 @@ func New(cfg Config) *Server {
 	s.mux.HandleFunc("POST /v1/notices", s.notices)
 	s.mux.HandleFunc("GET /v1/agency", s.agency)
 	s.mux.HandleFunc("GET /v1/pending", s.pending)
+	s.mux.HandleFunc("POST /v1/pending/{id}", s.decide)
 	s.mux.HandleFunc("POST /v1/dues", s.duesOf)
 	s.mux.HandleFunc("GET /v1/payments/{id}", s.payment)
 	if cfg.Node != nil {

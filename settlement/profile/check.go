@@ -39,6 +39,12 @@ func (c *checker) timers(r *rulesFile) {
 	if t.Reply+hubMargin > terminalWait {
 		c.bad("timers.reply", "%v and the margin of %v are more than the %v that a terminal waits", t.Reply, hubMargin, terminalWait)
 	}
+	if c.p.InquireFirst && (t.Inquiry <= 0 || t.Inquiry > time.Hour) {
+		c.bad("timers.inquiry", "must be over 0 and at most 1h with reversal.inquire_first")
+	}
+	if !c.p.InquireFirst && t.Inquiry != 0 {
+		c.bad("timers.inquiry", "needs reversal.inquire_first: true")
+	}
 	if t.RetryFirst > t.RetryMost {
 		c.bad("timers.retry_first", "must not be over retry_most")
 	}
@@ -115,8 +121,8 @@ func (c *checker) codes(r *rulesFile) {
 	}
 	p.DE55 = map[string][]uint32{}
 	for name, list := range r.DE55 {
-		if name != "request" && name != "reply" && name != "reversal" {
-			c.bad("de55."+name, "must be request, reply or reversal")
+		if name != "request" && name != "reply" && name != "reversal" && name != "script" {
+			c.bad("de55."+name, "must be request, reply, reversal or script")
 		}
 		for i, tag := range list {
 			v, err := strconv.ParseUint(tag, 16, 32)

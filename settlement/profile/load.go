@@ -147,7 +147,7 @@ func (k Kind) BankSends() bool {
 
 var kindNames = [...]string{Debit: "debit", PINProof: "pin_proof", Reversal: "reversal",
 	SignOn: "sign_on", SignOff: "sign_off", Echo: "echo", KeyReset: "key_reset",
-	KeyDelivery: "key_delivery", CutoverFrom: "cutover", Inquiry: "inquiry",
+	KeyDelivery: "key_delivery", CutoverFrom: "cutover", StatusInquiry: "status_inquiry", ScriptNotify: "script_notify", Inquiry: "inquiry",
 	NoticePay: "notice_pay", PayStatus: "pay_status", PayReversal: "pay_reversal",
 	PeerSignOn: "peer_sign_on", PeerEcho: "peer_echo"}
 
@@ -472,8 +472,15 @@ func (c *checker) behaviour(r *rulesFile) {
 	}
 	p.CrossDaySend = pick(c, "reversal.cross_day", r.Reversal.CrossDay, map[string]bool{"send": true, "forbidden": false})
 	p.NoOriginalFinal = r.Reversal.NoOriginalFinal
+	p.InquireFirst, p.InquiryIsProof = r.Reversal.InquireFirst, r.Reversal.InquiryIsProof
+	if p.InquiryIsProof && !p.InquireFirst {
+		c.bad("reversal.inquiry_is_proof", "needs inquire_first: true")
+	}
 	keep := map[string]bool{"keep": false, "reverse": true}
 	p.CardRefusal.RemovedReverses = pick(c, "card_refusal.removed", r.CardRefusal.Removed, keep)
+	if p.InquireFirst && p.CardRefusal.RemovedReverses {
+		c.bad("card_refusal.removed", "must be keep with reversal.inquire_first: the answer to an inquiry comes when the card is gone, so that it would post only to be reversed")
+	}
 	p.CardRefusal.AACReverses = pick(c, "card_refusal.aac", r.CardRefusal.AAC, keep)
 	at := r.Cutover
 	if len(at) != 5 || at[2] != ':' || !allDigits(at[:2]+at[3:]) || at > "24:00" || at[3:] > "59" {

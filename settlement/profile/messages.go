@@ -40,6 +40,11 @@ func (c *checker) messages(r *rulesFile) {
 	if p.BankInitiated {
 		need = append(need, bankKinds...)
 	}
+	if p.InquireFirst {
+		need = append(need, StatusInquiry)
+	} else if p.Rules[StatusInquiry].Request.Used() {
+		c.bad("messages.status_inquiry", "needs reversal.inquire_first: true")
+	}
 	for _, k := range need {
 		if !p.Rules[k].Request.Used() {
 			c.bad("messages", "%s is missing", k)
@@ -52,8 +57,16 @@ func (c *checker) messages(r *rulesFile) {
 			}
 		}
 	}
+	if script := p.Rules[ScriptNotify].Request.Used(); script != (len(p.DE55["script"]) > 0) {
+		c.bad("messages.script_notify", "goes with the tags of de55.script, which must hold DF31")
+	} else if script && !slices.Contains(p.DE55["script"], tagScriptResults) {
+		c.bad("de55.script", "must hold DF31, the results")
+	}
 	c.ambiguous()
 }
+
+// tagScriptResults is the data object with the results of issuer scripts.
+const tagScriptResults = 0xDF31
 
 // message checks one field list.
 func (c *checker) message(k Kind, reply bool, m *messageFile) MessageRule {
@@ -182,8 +195,18 @@ func (c *checker) safety(at string, k Kind, reply bool, r *MessageRule) {
 		must(7, 11, 15, 32, 37)
 	case Inquiry:
 		must(7, 11, 32, 37)
+	case StatusInquiry:
+		c.inquiry(must, never)
+	case ScriptNotify:
+		if p.Dialect == POS {
+			c.bad(at, "belongs to the cups dialect")
+		}
+		if must(7, 11, 32, 33, 70); !reply {
+			must(55, 90)
+		}
+		never("script notice", 14, 26, 35, 36, 52, 53)
 	}
-	if money || k == PINProof || k == Inquiry || k == PayStatus {
+	if money || k == PINProof || k == StatusInquiry || k == ScriptNotify || k == Inquiry || k == PayStatus {
 		if !reply {
 			must(p.MACField)
 		} else if !slices.Contains(r.Mandatory, p.MACField) && !slices.Contains(r.Optional, p.MACField) {
@@ -208,6 +231,18 @@ func (c *checker) safety(at string, k Kind, reply bool, r *MessageRule) {
 	if k == Debit && !reply && p.Dialect == CUPS {
 		must(103)
 	}
+}
+
+// inquiry checks what ties an inquiry and its answer to one debit: amount and
+// numbers of the original, in both directions. It carries nothing of the card but
+// its number.
+func (c *checker) inquiry(must func(...int), never func(string, ...int)) {
+	if must(3, 4, 11, 41, 42); c.p.Dialect == POS {
+		must(60, 61)
+	} else {
+		must(7, 32, 33, 90)
+	}
+	never("status inquiry", 14, 23, 26, 35, 36, 52, 53, 55)
 }
 
 // pair checks a reply against its request.

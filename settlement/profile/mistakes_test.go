@@ -97,6 +97,87 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
+// TestInquiryMistakes is TestMistakes of a bank that takes inquiries.
+func TestInquiryMistakes(t *testing.T) {
+	for _, code := range []string{"rcb", "icbc", "ccb", "boc"} {
+		spec, rules := files(t, code)
+		for _, proof := range []bool{false, true} {
+			p, err := Load(spec, Inquiring(rules, proof))
+			if err != nil || !p.InquireFirst || p.InquiryIsProof != proof || p.Timers.Inquiry != 10*time.Second || !p.Rules[StatusInquiry].Request.Used() {
+				t.Fatalf("%s with inquiries: got %v", code, err)
+			}
+		}
+		if p, err := Load(spec, rules); err != nil || p.InquireFirst || p.InquiryIsProof || p.Timers.Inquiry != 0 {
+			t.Errorf("%s takes inquiries of itself", code)
+		}
+	}
+	for _, tc := range []struct{ bank, old, new, says string }{
+		{"rcb", "inquire_first: true", "inquire_first: false", "needs inquire_first: true"},
+		{"rcb", "  inquire_first: true\n  inquiry_is_proof: true\n", "", "needs reversal.inquire_first: true"},
+		{"rcb", "inquiry: 10s", "inquiry: 0s", "over 0 and at most 1h with reversal.inquire_first"},
+		{"rcb", "inquiry: 10s", "inquiry: 61m", "over 0 and at most 1h with reversal.inquire_first"},
+		{"rcb", "status_inquiry:", "no_inquiry:", "is no kind of message"},
+		{"rcb", "removed: keep", "removed: reverse", "when the card is gone"},
+		{"rcb", "mandatory: [2, 3, 4, 11, 41, 42, 49, 60, 61, 64]", "mandatory: [2, 3, 4, 11, 41, 42, 49, 60, 64]", "must hold field 61"},
+		{"rcb", "mandatory: [2, 3, 4, 11, 41, 42, 49, 60, 61, 64]", "mandatory: [2, 3, 4, 11, 41, 42, 49, 60, 61]", "must hold field 64"},
+		{"rcb", "mandatory: [2, 3, 4, 11, 41, 42, 49, 60, 61, 64]", "mandatory: [2, 3, 4, 11, 41, 42, 49, 52, 60, 61, 64]", "must not be in a status inquiry"},
+		{"rcb", "mandatory: [3, 4, 11, 39, 41, 42, 49, 60, 61]", "mandatory: [3, 4, 11, 39, 41, 42, 49, 60]", "must hold field 61"},
+		{"rcb", "mandatory: [3, 4, 11, 39, 41, 42, 49, 60, 61]", "mandatory: [3, 11, 39, 41, 42, 49, 60, 61]", "must hold field 4"},
+		{"rcb", "optional: [2, 12, 13, 15, 32, 37, 38, 64]", "optional: [2, 12, 13, 15, 32, 37, 38]", "must list field 64"},
+		{"rcb", "optional: [2, 12, 13, 15, 32, 37, 38, 64]", "optional: [2, 12, 13, 15, 32, 37, 38, 55, 64]", "must not be in a status inquiry"},
+		{"rcb", "      proc: \"340000\"\n      function: \"01\"\n      network: [\"000\"]\n      tail", "      proc: \"310000\"\n      function: \"01\"\n      network: [\"000\"]\n      tail", "cannot be told from"},
+		{"ccb", "37, 41, 42, 49, 90, 128]\n      fixed: {49: \"156\"}", "37, 41, 42, 49, 128]\n      fixed: {49: \"156\"}", "must hold field 90"},
+		{"ccb", "mandatory: [3, 4, 7, 11, 32, 33, 39, 41, 42, 49, 90]", "mandatory: [3, 4, 7, 11, 32, 33, 39, 41, 42, 49]", "must hold field 90"},
+	} {
+		spec, rules := files(t, tc.bank)
+		rules = Inquiring(rules, true)
+		if !bytes.Contains(rules, []byte(tc.old)) {
+			t.Errorf("%s: no %q to change", tc.bank, tc.old)
+			continue
+		}
+		_, err := Load(spec, bytes.Replace(rules, []byte(tc.old), []byte(tc.new), 1))
+		if !errors.Is(err, ErrProfile) || !strings.Contains(err.Error(), tc.says) || !place.MatchString(err.Error()) {
+			t.Errorf("%s with %q: got %v, want file, line and %q", tc.bank, tc.new, err, tc.says)
+		}
+	}
+}
+
+// TestScriptMistakes is TestMistakes of a bank that wants to know of scripts.
+func TestScriptMistakes(t *testing.T) {
+	for _, tc := range []struct{ bank, old, new, says string }{
+		{"ccb", "  script: [\"95\", \"9F1E\", \"9F10\", \"9F36\", \"DF31\"]\n", "", "goes with the tags of de55.script"},
+		{"ccb", "  script: [\"95\"", "  scripts: [\"95\"", "must be request, reply, reversal or script"},
+		{"ccb", "\"9F36\", \"DF31\"]", "\"9F36\"]", "must hold DF31"},
+		{"ccb", "\n  script_notify:", "\n  script_notice:", "is no kind of message"},
+		{"ccb", "49, 55, 60, 70, 90, 128]", "49, 55, 60, 70, 128]", "must hold field 90"},
+		{"ccb", "49, 55, 60, 70, 90, 128]", "49, 60, 70, 90, 128]", "must hold field 55"},
+		{"ccb", "49, 55, 60, 70, 90, 128]", "49, 55, 60, 70, 90]", "must hold field 128"},
+		{"ccb", "49, 55, 60, 70, 90, 128]", "49, 52, 55, 60, 70, 90, 128]", "must not be in a script notice"},
+		{"ccb", "49, 55, 57, 60, 90, 100, 128]", "49, 55, 57, 60, 90, 100]", "must list field 128"},
+		{"rcb", "", "", "belongs to the cups dialect"},
+	} {
+		spec, rules := files(t, tc.bank)
+		rules = ScriptTold(rules)
+		if !bytes.Contains(rules, []byte(tc.old)) {
+			t.Errorf("%s: no %q to change", tc.bank, tc.old)
+			continue
+		}
+		_, err := Load(spec, bytes.Replace(rules, []byte(tc.old), []byte(tc.new), 1))
+		if !errors.Is(err, ErrProfile) || !strings.Contains(err.Error(), tc.says) || !place.MatchString(err.Error()) {
+			t.Errorf("%s with %q: got %v, want file, line and %q", tc.bank, tc.new, err, tc.says)
+		}
+	}
+	for _, code := range []string{"ccb", "boc"} {
+		spec, rules := files(t, code)
+		if p, err := Load(spec, Inquiring(ScriptTold(rules), true)); err != nil || !p.Rules[ScriptNotify].Request.Used() {
+			t.Errorf("%s with both: %v", code, err)
+		}
+		if p, err := Load(spec, rules); err != nil || p.Rules[ScriptNotify].Request.Used() {
+			t.Errorf("%s wants script notices of itself", code)
+		}
+	}
+}
+
 // TestLine: the line of the error is the line of the mistake.
 func TestLine(t *testing.T) {
 	spec, rules := files(t, "rcb")

@@ -28,20 +28,22 @@ type Kind uint8
 
 // The kinds. Bank-initiated ones begin at Inquiry.
 const (
-	Debit       Kind = iota + 1 // 0200 payment
-	PINProof                    // 0200 balance, or the bank's own verify message
-	Reversal                    // 0400 or 0420
-	SignOn                      // 0800 or 0820
-	SignOff                     //
-	Echo                        //
-	KeyReset                    // 0820 101 (B)
-	KeyDelivery                 // 0800 from the bank (B)
-	CutoverFrom                 // 0820 201/202 from the bank (B)
-	Inquiry                     // 0200 330000 from the bank
-	NoticePay                   // 0200 500000 from the bank
-	PayStatus                   // 0200 340000 from the bank
-	PayReversal                 // 0400/0420 500000 from the bank
-	PeerSignOn                  // 08xx from the bank to our server
+	Debit         Kind = iota + 1 // 0200 payment
+	PINProof                      // 0200 balance, or the bank's own verify message
+	Reversal                      // 0400 or 0420
+	SignOn                        // 0800 or 0820
+	SignOff                       //
+	Echo                          //
+	KeyReset                      // 0820 101 (B)
+	KeyDelivery                   // 0800 from the bank (B)
+	CutoverFrom                   // 0820 201/202 from the bank (B)
+	StatusInquiry                 // what became of a debit
+	ScriptNotify                  // 0620 951: what issuer scripts did to the card (B)
+	Inquiry                       // 0200 330000 from the bank
+	NoticePay                     // 0200 500000 from the bank
+	PayStatus                     // 0200 340000 from the bank
+	PayReversal                   // 0400/0420 500000 from the bank
+	PeerSignOn                    // 08xx from the bank to our server
 	PeerEcho
 	KindEnd
 )
@@ -98,6 +100,7 @@ type Timers struct {
 	SignOn        time.Duration
 	Reply         time.Duration // 0200
 	ReversalReply time.Duration
+	Inquiry       time.Duration // from the doubt to the inquiry's answer; 0 without inquiries
 	RetryFirst    time.Duration // first repeat of a reversal
 	RetryMost     time.Duration
 	EchoIdle      time.Duration
@@ -221,6 +224,8 @@ type Profile struct {
 	Reversal        ReversalStyle
 	CrossDaySend    bool
 	NoOriginalFinal bool // 12 and 25 end a reversal
+	InquireFirst    bool // a debit in doubt is asked for before it is reversed
+	InquiryIsProof  bool // "declined" and "not known" to an inquiry end it
 	CardRefusal     CardRefusal
 	CutoverAt       time.Duration // local time of day
 	BankInitiated   bool
@@ -228,7 +233,7 @@ type Profile struct {
 	Limits          Limits
 	Classes         map[string]Class    // by DE 39
 	OwnCodes        map[string]string   // N1 … N6 and the like → code sent to this bank
-	DE55            map[string][]uint32 // "request", "reply", "reversal" → tags in order
+	DE55            map[string][]uint32 // "request", "reply", "reversal", "script" → tags in order
 	Rules           [KindEnd]struct{ Request, Reply MessageRule }
 	Fields          [129]Field // by number; 0 is the MTI, 1 the bitmap
 	TrackSeparator  byte       // of DE 35 in ASCII: '=' or 'D'

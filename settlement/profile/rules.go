@@ -56,6 +56,8 @@ type rulesFile struct {
 		Style           string `yaml:"style"`
 		CrossDay        string `yaml:"cross_day"`
 		NoOriginalFinal bool   `yaml:"no_original_is_final"`
+		InquireFirst    bool   `yaml:"inquire_first"`
+		InquiryIsProof  bool   `yaml:"inquiry_is_proof"`
 	} `yaml:"reversal"`
 
 	CardRefusal struct {
@@ -87,6 +89,7 @@ type timersFile struct {
 	SignOn        time.Duration `yaml:"sign_on"`
 	Reply         time.Duration `yaml:"reply"`
 	ReversalReply time.Duration `yaml:"reversal_reply"`
+	Inquiry       time.Duration `yaml:"inquiry"`
 	RetryFirst    time.Duration `yaml:"retry_first"`
 	RetryMost     time.Duration `yaml:"retry_most"`
 	EchoIdle      time.Duration `yaml:"echo_idle"`

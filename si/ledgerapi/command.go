@@ -116,16 +116,21 @@ type Reserve struct {
 	Memo     []byte
 }
 
-// Stage is how far settlement's effort for a live payment has gone.
+// Stage is how far settlement's effort for a payment has gone.
 type Stage uint8
 
-// The stages; a payment goes from the first to the second and never back.
+// The stages; a live payment goes from the first to the second and never back.
+// The others are of a posted one: an advice to its bank waits for the bank's
+// answer, and waits no more. They change nothing but the memo.
 const (
 	StageReserved  Stage = 1
 	StageReversing Stage = 2
+	StageAdvice    Stage = 3
+	StageAdvised   Stage = 4
 )
 
-// Annotate replaces the memo of a live payment. Stage StageReversing must be
+// Annotate replaces the memo of a live payment, or of a posted one that went over
+// one of our links, until its date leaves memory. Stage StageReversing must be
 // durable before the first 0400 or 0420 leaves; from then on no approval from
 // the wire is accepted.
 type Annotate struct {

@@ -197,6 +197,7 @@ type Payment struct {
 	Resp     [2]byte // of the last evidence or proof
 	Proof    Proof
 	Memo     []byte
+	Advice   bool  // posted, and an advice to its bank waits for the answer
 	AtMillis int64 // of the reserve or pay
 	EndedAt  int64 // of the post or void
 }

@@ -12,6 +12,7 @@ var names = [End]string{"", "trust-bad-mac", "trust-mismatch", "bad-mac-declines
 	"lost-is-not-sent", "reversal-trusts-bad-mac", "reversal-takes-any-code", "no-original-always-final",
 	"cross-day-is-proof", "card-no-ignored", "told-not-charged-early", "told-paid-early", "unsent-post-is-paid",
 	"reversal-amount-off", "reversal-other-trace", "resume-forgets-reversing", "resume-forgets-reserved",
+	"inquiry-always-proof",
 	"never-reconnects", "trace-reused", "due-not-held",
 	"held-due-paid", "paid-due-paid", "tombstone-ignored", "receipt-twice", "red-entry-forgotten", "unpost-keeps-paid",
 	"void-keeps-hold", "individual-forgotten", "version-ignored", "booked-on-our-date", "pending-forgets", "memo-dropped",

@@ -37,6 +37,7 @@ const (
 	ReversalOtherTrace
 	ResumeForgetsReversing
 	ResumeForgetsReserved
+	InquiryAlwaysProof
 
 	// The bug of the link session.
 	NeverReconnects

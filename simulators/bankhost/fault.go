@@ -38,6 +38,7 @@ const (
 	actOtherCode
 	actWrongType
 	actTwice
+	actOther
 )
 
 // The faults without a parameter.
@@ -54,6 +55,7 @@ var (
 	TornReply    = Fault{act: actTorn}         // does its work, sends half of the reply and hangs up
 	WrongType    = Fault{act: actWrongType}    // does its work and replies with another message type
 	BookTwice    = Fault{act: actTwice}        // debits twice and replies once: the day's match must find it
+	OtherPayment = Fault{act: actOther}        // answers an inquiry with what became of another payment, under a good code
 )
 
 // LateReply does its work at once and answers after d.

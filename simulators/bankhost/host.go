@@ -85,6 +85,7 @@ type Host struct {
 	plans    []planned
 	date     si.BusinessDate // 0: from the clock
 	stan     int
+	script   []byte // that approvals carry for the chip
 	state    *stateFile
 	closed   bool
 
@@ -159,6 +160,14 @@ func New(cfg Config) (*Host, error) {
 		}
 	}
 	return h, nil
+}
+
+// SetScript has the approvals that follow carry issuer scripts for the chip,
+// templates 71 and 72; nil ends it.
+func (h *Host) SetScript(templates []byte) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.script = slices.Clone(templates)
 }
 
 // Start listens and serves until Close.

@@ -37,9 +37,10 @@ const (
 	OpDebit    Op = "debit"
 	OpReversal Op = "reversal"
 	OpProof    Op = "proof"
+	OpScript   Op = "script"
 )
 
-// Entry is one line of the host's journal: every debit, reversal and PIN proof
+// Entry is one line of the host's journal: every debit, reversal, PIN proof and script notice
 // that reached it with a good code, whatever it answered.
 type Entry struct {
 	N        int             `json:"n"`
@@ -53,6 +54,7 @@ type Entry struct {
 	DE41     string          `json:"de41,omitempty"`
 	Auth     string          `json:"auth,omitempty"`
 	Reason   string          `json:"reason,omitempty"` // of a reversal
+	Script   string          `json:"script,omitempty"` // results of issuer scripts, hexadecimal
 	Code     string          `json:"code"`             // answered
 	Date     si.BusinessDate `json:"date"`             // booked on
 	At       time.Time       `json:"at"`
@@ -224,7 +226,7 @@ func (h *Host) openState(path string) error {
 func (h *Host) restore(e Entry) {
 	e.N = len(h.entries)
 	a := h.accounts[e.PAN]
-	if a != nil {
+	if a != nil && (e.Op == OpDebit || e.Op == OpProof) { // the others say nothing of the card
 		a.tries, a.atc = e.Tries, e.ATC
 	}
 	switch e.Op {

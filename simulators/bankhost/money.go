@@ -34,7 +34,7 @@ func (h *Host) answer(c *conn, k profile.Kind, m *message, r *profile.MessageRul
 	switch k {
 	case profile.SignOn:
 		code, extra = h.signOn(m)
-	case profile.Debit, profile.PINProof, profile.Reversal:
+	case profile.Debit, profile.PINProof, profile.Reversal, profile.StatusInquiry, profile.ScriptNotify:
 		switch {
 		case len(s.mac) == 0:
 			code = "97"
@@ -56,6 +56,10 @@ func (h *Host) answer(c *conn, k profile.Kind, m *message, r *profile.MessageRul
 			return reply, key
 		case k == profile.PINProof:
 			code, extra = h.proof(s, m)
+		case k == profile.ScriptNotify:
+			code = h.scripted(m)
+		case k == profile.StatusInquiry:
+			code, extra = h.inquired(m, f)
 		default:
 			code = h.reverse(m)
 		}
@@ -81,7 +85,7 @@ func (h *Host) key(m *message) string {
 	return strings.TrimLeft(f[32], "0") + "/" + strings.TrimLeft(f[33], "0") + "/" + f[7] + "/" + f[11]
 }
 
-// originalKey is the key of the debit that a reversal is about.
+// originalKey is the key of the debit that a reversal or inquiry is about.
 func (h *Host) originalKey(m *message) string {
 	f := m.fields
 	if h.cfg.Profile.Dialect == profile.POS {
@@ -123,6 +127,9 @@ func (h *Host) debit(s *session, m *message, r *profile.MessageRule) *message {
 		e.Auth = extra[38]
 	}
 	h.arpc(m, a, code, extra)
+	if o.debited && extra[55] != "" {
+		extra[55] += string(h.script)
+	}
 	o.reply = h.reply(m, r, code, extra)
 	e.RRN = o.reply.fields[37]
 	o.entry = h.book(e, a, o)
@@ -178,6 +185,98 @@ func (h *Host) reverse(m *message) string {
 	}
 	h.book(e, o.account, nil)
 	return e.Code
+}
+
+// inquired tells what became of a debit: its code if it was refused, 00 while it
+// stands, 25 if it was reversed or never seen. Where that last answer is proof,
+// the host takes the debit no more when it comes.
+func (h *Host) inquired(m *message, f Fault) (code string, extra map[int]string) {
+	extra = map[int]string{}
+	for _, de := range []int{61, 90} {
+		if m.has(de) {
+			extra[de] = m.fields[de]
+		}
+	}
+	key := h.originalKey(m)
+	if key == "" {
+		return "30", extra
+	}
+	if f.act == actOther {
+		return h.other(m, key, extra), extra
+	}
+	amount, _ := strconv.ParseInt(m.fields[4], 10, 64)
+	o := h.byKey[key]
+	switch {
+	case o == nil:
+		if h.cfg.Profile.InquiryIsProof {
+			h.buried[key] = true
+			h.book(Entry{Op: OpReversal, PAN: m.fields[2], Amount: si.Fen(amount), Key: key, STAN: m.fields[11], Code: "25",
+				Date: h.businessDate(), DE41: m.fields[41], DE7: m.fields[7], RRN: m.fields[37], At: h.now()}, nil, nil)
+		}
+		return "25", extra
+	case o.amount != si.Fen(amount):
+		return "64", extra
+	}
+	e := &h.entries[o.entry]
+	extra[15] = e.Date.Compact()[4:]
+	switch {
+	case o.debited:
+		extra[37], extra[38] = e.RRN, e.Auth
+		return "00", extra
+	case e.Code == "00": // and was reversed
+		return "25", extra
+	}
+	return e.Code, extra
+}
+
+// scripted takes the notice of what issuer scripts did to a card. A second time
+// it is known already.
+func (h *Host) scripted(m *message) string {
+	results := parseTLV([]byte(m.fields[55]))[0xDF31]
+	o := h.byKey[h.originalKey(m)]
+	switch {
+	case len(results) == 0 || len(results)%5 != 0:
+		return "30"
+	case o == nil:
+		return "25"
+	case m.fields[4] != fmt.Sprintf("%012d", int64(o.amount)):
+		return "64"
+	}
+	for i := 0; i < len(results); i += 5 { // 2 done, 1 failed, then the number of the command
+		if results[i]>>4 != 1 && results[i]>>4 != 2 {
+			return "30"
+		}
+	}
+	key := h.originalKey(m)
+	for _, e := range h.entries {
+		if e.Op == OpScript && e.Key == key {
+			return "00"
+		}
+	}
+	h.book(Entry{Op: OpScript, PAN: m.fields[2], Amount: o.amount, Key: key, STAN: m.fields[11], Code: "00", Script: hex.EncodeToString(results),
+		Date: h.businessDate(), DE41: m.fields[41], DE7: m.fields[7], RRN: m.fields[37], At: h.now()}, nil, nil)
+	return "00"
+}
+
+// other answers an inquiry with another payment's numbers, amount and fate.
+func (h *Host) other(m *message, key string, extra map[int]string) string {
+	for i := len(h.entries) - 1; i >= 0; i-- {
+		e := &h.entries[i]
+		if e.Op != OpDebit || e.Key == key || e.Code != "00" {
+			continue
+		}
+		extra[4] = fmt.Sprintf("%012d", int64(e.Amount))
+		extra[15], extra[37], extra[38] = e.Date.Compact()[4:], e.RRN, e.Auth
+		parts := strings.Split(e.Key, "/")
+		if o := extra[61]; o != "" {
+			extra[61] = parts[3] + parts[2] + o[12:]
+		}
+		if o := extra[90]; o != "" {
+			extra[90] = o[:4] + parts[3] + parts[2] + o[20:]
+		}
+		return "00"
+	}
+	return "25"
 }
 
 // judge checks card, cryptogram and PIN. The order is that of a real host:

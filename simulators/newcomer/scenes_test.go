@@ -122,6 +122,7 @@ var scenes = []scene{
 		{typed: "bin/shebaoctl notice --file village.csv --pdf village.pdf --socket operator.sock", check: says(`"sheets": [1-9]`)},
 		{typed: "bin/shebaoctl notice --office TOWN-01 --pdf town.pdf --socket operator.sock", check: says(`"sheets": [1-9]`)},
 		{typed: "bin/shebaoctl pending --socket operator.sock", check: says(`^no payment needs a person`)},
+		{typed: "bin/shebaoctl decide 0193a1b2c3d4e5f60718293a4b5c6d7e --ending not-charged --reference 2026-1129-7 --maker 101 --checker 102 --socket operator.sock", fails: true, check: says(`no such payment`)},
 		{typed: "bin/shebaoctl health --socket operator.sock", check: says(`"leader": true`)},
 		{typed: "terminald -config terminald.yaml -check-config", check: says("is sound")},
 		{stop: "settled -config settled.yaml", check: says("node ended")},

@@ -368,6 +368,7 @@ func (s *Stage) putBusinessData(ctx context.Context) error {
 	for _, p := range s.Profiles {
 		spec, _ := data.Banks.ReadFile("banks/" + p.Code + "/" + profile.SpecName)
 		rules, _ := data.Banks.ReadFile("banks/" + p.Code + "/" + profile.RulesName)
+		rules = s.rulesOf(p.Code, rules)
 		body, err := profile.Pack(spec, rules)
 		if err != nil {
 			return err

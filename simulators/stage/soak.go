@@ -26,10 +26,10 @@ type Soak struct {
 	Tell  func(string)
 }
 
-// SoakBanks are the banks that take part with both their directions. At boc "no
-// such payment" proves nothing, so that a payment which never reached the bank
-// stays held until the day is matched.
-var SoakBanks = []string{"rcb", "icbc", "ccb"}
+// SoakBanks are the banks that take part. At boc "no such payment" proves
+// nothing, so that a payment which never reached the bank stays held until two
+// persons end it by the bank's books.
+var SoakBanks = []string{"rcb", "icbc", "ccb", "boc"}
 
 // counterBank is whose counters pay: the load generator speaks for it.
 const counterBank = "ccb"
@@ -46,6 +46,7 @@ type SoakResult struct {
 	Faults     map[string]uint64 `json:"faults"` // how often each happened
 	FinalMS    int64             `json:"final_ms"`
 	Pending    int               `json:"pending"` // at the end
+	Decided    map[string]int    `json:"decided"` // ended by two persons, by ending
 	BankFen    map[string]int64  `json:"bank_fen"`
 	// Of settled, in the middle and when everything has ended.
 	Goroutines [2]int  `json:"goroutines"`
@@ -106,7 +107,7 @@ func (s *Stage) Soak(ctx context.Context, k Soak) (SoakResult, []load.Ack, error
 	if len(s.Lines) == 0 {
 		return SoakResult{}, nil, errors.New("stage: a soak needs lines")
 	}
-	l := &lane{res: SoakResult{Refused: map[string]uint64{}, Faults: map[string]uint64{}, BankFen: map[string]int64{}}}
+	l := &lane{res: SoakResult{Refused: map[string]uint64{}, Faults: map[string]uint64{}, BankFen: map[string]int64{}, Decided: map[string]int{}}}
 	var acks []load.Ack
 	var mu sync.Mutex
 	began := time.Now()
@@ -124,12 +125,14 @@ func (s *Stage) Soak(ctx context.Context, k Soak) (SoakResult, []load.Ack, error
 		l.add(&r, true, err)
 	})
 	s.storm(ctx, k, l)
+	decided, leave := s.openDesk(ctx)
 	paths.Wait()
 	if l.err != nil {
-		return l.res, acks, l.err
+		return l.res, acks, errors.Join(l.err, leave())
 	}
 	last := time.Now()
-	err := s.allFinal(ctx, k.Final, &l.res)
+	err := errors.Join(s.allFinal(ctx, k.Final, &l.res), leave())
+	l.res.Decided = decided
 	l.res.FinalMS = time.Since(last).Milliseconds()
 	l.res.Seconds = time.Since(began).Seconds()
 	l.res.Goroutines[1], l.res.MemoryMiB[1] = s.vitals()

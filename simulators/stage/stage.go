@@ -45,6 +45,9 @@ type Config struct {
 	Nodes int
 	// NullLedger runs settled without a ledger: the yardstick of the load.
 	NullLedger bool
+	// Rules changes a bank's rules file, nil leaves them as they are: for what none
+	// of the four banks has.
+	Rules func(code string, rules []byte) []byte
 	// Quick shortens the time-outs, so that each fault ends within seconds.
 	Quick bool
 	// Idle shortens the screen's idle time of a quick terminal further.
@@ -289,6 +292,7 @@ func (s *Stage) prepare(context.Context) error {
 		if err != nil {
 			return fmt.Errorf("stage: %w", err)
 		}
+		rules = s.rulesOf(b.Code, rules)
 		p, err := profile.Load(spec, rules)
 		if err != nil {
 			return err
@@ -413,6 +417,14 @@ func (s *Stage) script(bank string, n int, k profile.Kind) bankhost.Fault {
 		return bankhost.None
 	}
 	return hook(k)
+}
+
+// rulesOf are a bank's rules in this stage.
+func (s *Stage) rulesOf(code string, rules []byte) []byte {
+	if s.cfg.Rules == nil {
+		return rules
+	}
+	return s.cfg.Rules(code, rules)
 }
 
 // OnRequest sets who decides about each request that reaches a bank host. It is

@@ -28,6 +28,7 @@ type message struct {
 	date   si.BusinessDate
 	gen    uint32
 	code   uint64
+	about  dealKey // of an inquiry: the debit that is asked for
 }
 
 // op is what a message is for.
@@ -39,6 +40,8 @@ const (
 	opSignOn
 	opKeys
 	opEcho
+	opInquiry
+	opScript
 	opPay     // of the bank: paid at its counter
 	opPayUndo // of the bank: it takes that back
 )
@@ -58,6 +61,11 @@ func (m *message) sealed(bank si.Bank) uint64 {
 	_, _ = h.Write(m.de7[:])
 	put(uint64(m.batch)<<32 | uint64(m.card))
 	put(uint64(m.amount))
+	if m.op == opInquiry {
+		_, _ = h.Write(m.about.acq[:])
+		_, _ = h.Write(m.about.de7[:])
+		put(uint64(m.about.stan)<<32 | uint64(m.about.batch))
+	}
 	put(uint64(m.date)<<16 | uint64(m.resp[0])<<8 | uint64(m.resp[1]))
 	return h.Sum64()
 }
@@ -72,6 +80,19 @@ type matchKey struct {
 }
 
 func (m *message) key() matchKey { return matchKey{m.op, m.acq, m.stan, m.de7, m.batch} }
+
+// money tells whether a message is about a payment.
+func (m *message) money() bool {
+	return m.op == opDebit || m.op == opReversal || m.op == opInquiry || m.op == opScript
+}
+
+// deal is the payment that a message is about.
+func (m *message) deal() dealKey {
+	if m.op == opInquiry {
+		return m.about
+	}
+	return dealKey{m.acq, m.stan, m.de7, m.batch}
+}
 
 // dealKey is how a bank knows a payment again.
 type dealKey struct {
@@ -92,6 +113,7 @@ type deal struct {
 	date     si.BusinessDate
 	lost     bool // the bank has forgotten its debit
 	unknown  bool // reversals of it are answered 25
+	script   bool // it was told what issuer scripts did
 }
 
 // stands tells whether the citizen's money is with us by the bank's books.
@@ -190,11 +212,15 @@ func (b *bank) serve(c *conn, m message) {
 		r = b.debit(m)
 	case opReversal:
 		r.resp = b.reverse(&m)
+	case opInquiry:
+		r.resp, r.date = b.inquire(&m)
+	case opScript:
+		r.resp = b.scripted(&m)
 	case opSignOn, opKeys, opEcho:
 	case opPay, opPayUndo:
 		return
 	}
-	if m.op == opDebit || m.op == opReversal {
+	if m.money() {
 		b.w.k.note('B', uint64(m.stan)<<8|uint64(b.no), uint64(m.op)<<32|uint64(r.resp[0])<<8|uint64(r.resp[1]))
 		b.w.story(b.w.truth.byDeal[bankDeal{b.no, dealKey{m.acq, m.stan, m.de7, m.batch}}], "bank %s answers the %s: %s", b.prof.Code,
 			[...]string{opDebit: "debit", opReversal: "reversal"}[m.op], r.resp)
@@ -205,11 +231,14 @@ func (b *bank) serve(c *conn, m message) {
 // reply sends an answer, rightly or not.
 func (b *bank) reply(c *conn, r message) {
 	late := time.Duration(0)
-	if r.op == opDebit || r.op == opReversal {
+	if r.money() {
 		switch b.w.strikes(b.d, b, &r, StrangeCode, ReplyLate, Swapped) {
 		case Swapped: // the answer of another payment, under a good code
 			if b.before.op == r.op && b.before.amount != r.amount {
 				r.resp, r.amount = b.before.resp, b.before.amount
+			}
+			if r.op == opInquiry && b.before.op == opDebit {
+				r.resp, r.amount, r.about = b.before.resp, b.before.amount, b.before.deal()
 			}
 		case StrangeCode:
 			r.resp = [2]byte{'Z', '9'}
@@ -218,7 +247,7 @@ func (b *bank) reply(c *conn, r message) {
 		}
 	}
 	r.code = r.sealed(b.no)
-	if (r.op == opDebit || r.op == opReversal) && b.w.strikes(b.d, b, &r, BadCode) == BadCode {
+	if r.money() && b.w.strikes(b.d, b, &r, BadCode) == BadCode {
 		r.code ^= 1 << b.d.IntN(64)
 	}
 	b.w.k.after(late, func() { c.toHub(r) })
@@ -323,6 +352,42 @@ func (b *bank) reverse(m *message) [2]byte {
 		return [2]byte{'0', '0'}
 	}
 	return b.noOriginal(d)
+}
+
+// inquire says what became of a debit, and on which date. Where "not known" is
+// proof, the bank takes that debit no more.
+func (b *bank) inquire(m *message) ([2]byte, si.BusinessDate) {
+	d := b.deals[m.about]
+	no := [2]byte{'2', '5'}
+	switch {
+	case d == nil && b.prof.InquiryIsProof:
+		d = b.open(m.about, m)
+		d.reversed, d.unknown = true, true
+		return no, b.today()
+	case d == nil, d.reversed:
+		return no, b.today()
+	case d.lost:
+		d.reversed = b.prof.InquiryIsProof
+		return no, b.today()
+	}
+	if d.amount != m.amount {
+		b.w.violate("I5", si.PaymentID{}, "bank %s: an inquiry about %d fen for a debit of %d", b.prof.Code, m.amount, d.amount)
+	}
+	if d.debited > 0 {
+		return [2]byte{'0', '0'}, d.date
+	}
+	return d.decline, b.today()
+}
+
+// scripted takes the notice of what issuer scripts did, once or again.
+func (b *bank) scripted(m *message) [2]byte {
+	d := b.deals[m.deal()]
+	if d == nil || d.debited == 0 && !d.lost {
+		b.w.violate("I5", si.PaymentID{}, "bank %s is told of scripts of a card that it never debited", b.prof.Code)
+		return [2]byte{'2', '5'}
+	}
+	d.script = true
+	return [2]byte{'0', '0'}
 }
 
 // noOriginal is what the bank says of a reversal whose original moved nothing.

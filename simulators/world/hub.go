@@ -72,6 +72,9 @@ func (h *hub) start() {
 	for _, p := range pending {
 		h.step(engine.Resume{Payment: p})
 	}
+	for _, p := range h.w.ledger.m.Advices() {
+		h.step(engine.ResumeScript{Payment: p})
+	}
 	for _, p := range h.w.profiles {
 		for n := range uint8(linksPerBank) {
 			id := engine.LinkID{Bank: p.Number, N: n}
@@ -177,6 +180,10 @@ func (h *hub) perform(ef engine.Effect) {
 		h.soon(h.d.between(50*time.Microsecond, time.Millisecond), func() { h.links[ef.Link].debit(&ef) })
 	case engine.SendReversal:
 		h.soon(h.d.between(50*time.Microsecond, time.Millisecond), func() { h.links[ef.Link].reversal(&ef) })
+	case engine.SendInquiry:
+		h.soon(h.d.between(50*time.Microsecond, time.Millisecond), func() { h.links[ef.Link].inquiry(&ef) })
+	case engine.SendScript:
+		h.soon(h.d.between(50*time.Microsecond, time.Millisecond), func() { h.links[ef.Link].script(&ef) })
 	case engine.SignOnAgain:
 		if l := h.links[ef.Link]; l != nil {
 			h.soon(0, func() { l.input(banklink.InSignOn) })
@@ -189,7 +196,7 @@ func (h *hub) perform(ef engine.Effect) {
 		if ef.Kind == engine.NoteUndeclared || ef.Kind == engine.NoteLedgerOdd {
 			h.w.violate("I12", ef.ID, "the engine notes %q in state %s, trigger %s, ledger %s", ef.Kind, ef.State, ef.Trigger, ef.Code)
 		}
-	case engine.SendProof, engine.TellProof:
+	case engine.ScriptHeld, engine.SendProof, engine.TellProof:
 	}
 }
 
@@ -288,14 +295,14 @@ func (h *hub) close(id si.PaymentID, answer func(engine.Answer)) {
 }
 
 // card is the card's last word about a payment.
-func (h *hub) card(id si.PaymentID, o engine.CardOutcome) {
+func (h *hub) card(id si.PaymentID, o engine.CardOutcome, de55 []byte) {
 	known, _ := h.w.ledger.m.Payment(id)
 	if a, ok := h.engine.Answer(id); ok && a.AwaitCard {
 		rule := h.w.banks[known.Bank].prof.CardRefusal
 		h.w.truth.fact(id).undo = o == engine.CardARPCBad || o == engine.CardAAC && rule.AACReverses ||
 			o == engine.CardRemoved && rule.RemovedReverses
 	}
-	h.step(engine.CardSaid{ID: id, Outcome: o, Known: known})
+	h.step(engine.CardSaid{ID: id, Outcome: o, DE55: de55, Known: known})
 }
 
 // window keeps a bank's business date open by the clock, as the node does.
@@ -321,6 +328,7 @@ type request struct {
 	op     engine.Op
 	amount si.Fen
 	gen    uint32 // key generation that its reply is checked with
+	about  dealKey
 }
 
 // link is one link of a bank: the session machine and what waits on it.
@@ -501,6 +509,31 @@ func (l *link) reversal(s *engine.SendReversal) {
 	l.send(m, s.ID, s.Seq, engine.OpReversal, l.prof.Timers.ReversalReply)
 }
 
+// inquiry writes the question what became of a debit, under numbers of its own.
+func (l *link) inquiry(s *engine.SendInquiry) {
+	if l.h.w.true().After(s.By) || l.conn == nil || !l.up {
+		l.h.step(engine.NotSent{ID: s.ID, Op: engine.OpInquiry, Seq: s.Seq})
+		return
+	}
+	l.stan++
+	m := message{op: opInquiry, acq: l.acq, stan: l.stan, amount: s.Amount, card: l.h.w.cardOf(s.Memo.PAN), gen: l.gen,
+		about: dealKey{s.Memo.Acq, s.STAN, s.DE7, s.Memo.Batch}}
+	l.h.w.truth.asked(s.ID, l.id.Bank, m.about)
+	l.send(m, s.ID, s.Seq, engine.OpInquiry, s.By.Sub(l.h.w.true()))
+}
+
+// script writes a script notice.
+func (l *link) script(s *engine.SendScript) {
+	if l.conn == nil || !l.up {
+		l.h.step(engine.NotSent{ID: s.ID, Op: engine.OpScript, Seq: s.Seq})
+		return
+	}
+	m := message{op: opScript, acq: s.Memo.Acq, stan: s.STAN, rrn: s.RRN, de7: s.DE7, batch: s.Memo.Batch, amount: s.Amount,
+		repeat: s.Repeat, gen: l.gen}
+	l.h.w.truth.scriptLeft(s.ID)
+	l.send(m, s.ID, s.Seq, engine.OpScript, l.prof.Timers.ReversalReply)
+}
+
 // send puts a message on the wire and waits for its reply.
 func (l *link) send(m message, id si.PaymentID, seq uint32, o engine.Op, wait time.Duration) {
 	key := m.key()
@@ -509,10 +542,10 @@ func (l *link) send(m message, id si.PaymentID, seq uint32, o engine.Op, wait ti
 		return
 	}
 	m.code = m.sealed(l.id.Bank)
-	r := &request{id: id, seq: seq, op: o, amount: m.amount, gen: m.gen}
+	r := &request{id: id, seq: seq, op: o, amount: m.amount, gen: m.gen, about: m.about}
 	l.waiting[key] = r
 	l.order = append(l.order, key)
-	l.h.w.story(id, "%s leaves for bank %s", [...]string{opDebit: "the debit", opReversal: "a reversal"}[m.op], l.prof.Code)
+	l.h.w.story(id, "%s leaves for bank %s", [...]string{opDebit: "the debit", opReversal: "a reversal", opInquiry: "an inquiry", opScript: "a script notice"}[m.op], l.prof.Code)
 	l.h.soon(wait, func() {
 		if l.waiting[key] == r { // no reply: the engine has its own timer
 			l.forget(key)
@@ -567,16 +600,13 @@ func (l *link) receive(m message) {
 	if m.code != m.sealed(l.id.Bank) {
 		reply.MAC = engine.MACBad
 	}
-	o := engine.OpDebit
-	if m.op == opReversal {
-		o = engine.OpReversal
-	}
+	o := map[op]engine.Op{opDebit: engine.OpDebit, opReversal: engine.OpReversal, opInquiry: engine.OpInquiry, opScript: engine.OpScript}[m.op]
 	if r == nil {
 		l.h.step(engine.Stray{Bank: l.id.Bank, Acq: m.acq, STAN: m.stan, Batch: m.batch, DE7: m.de7, Op: o, Reply: reply})
 		return
 	}
 	l.forget(key)
-	reply.Mismatch = m.amount != r.amount || m.gen != r.gen
+	reply.Mismatch = m.amount != r.amount || m.gen != r.gen || m.about != r.about
 	if reply.MAC == engine.MACGood && !reply.Mismatch {
 		l.good()
 	} else {

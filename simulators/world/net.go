@@ -24,7 +24,7 @@ func (c *conn) toBank(m message) {
 	w := c.link.h.w
 	b := w.banks[c.link.id.Bank]
 	times := 1
-	if m.op == opDebit || m.op == opReversal {
+	if m.money() {
 		switch f := w.strikes(w.net, b, &m, RequestLost, RequestTwice, Tampered); f {
 		case RequestLost:
 			times = 0
@@ -47,7 +47,7 @@ func (c *conn) toBank(m message) {
 func (c *conn) toHub(m message) {
 	w := c.link.h.w
 	times := 1
-	if m.op == opDebit || m.op == opReversal {
+	if m.money() {
 		switch f := w.strikes(w.net, w.banks[c.link.id.Bank], &m, ReplyLost, ReplyTwice, Tampered); f {
 		case ReplyLost:
 			times = 0
@@ -70,7 +70,7 @@ func (c *conn) toHub(m message) {
 func (w *World) strikes(d dice, b *bank, m *message, faults ...Fault) Fault {
 	for _, f := range faults {
 		if w.chance(d, f) {
-			w.meets(f, w.truth.byDeal[bankDeal{b.no, dealKey{m.acq, m.stan, m.de7, m.batch}}])
+			w.meets(f, w.truth.byDeal[bankDeal{b.no, m.deal()}])
 			return f
 		}
 	}

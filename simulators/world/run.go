@@ -103,6 +103,8 @@ type Day struct {
 	Posted     int
 	Voided     int
 	Reversals  int
+	Inquiries  Inquiries
+	Scripts    int // told to banks
 	Breaks     int // that the match found, each a bank's lie
 	Steps      uint64
 	Violations []Violation
@@ -146,7 +148,8 @@ func Play(seed uint64, o Options) (Day, error) {
 		}
 	}
 	return Day{Seed: seed, Plan: plan, Hash: w.hash(), Asked: w.asked, Posted: w.truth.posted, Voided: w.truth.voided,
-		Reversals: w.truth.reversals, Breaks: len(w.truth.breaks), Steps: w.k.steps, Violations: w.found, Checks: w.checks, Cells: w.cells}, nil
+		Reversals: w.truth.reversals, Inquiries: w.truth.inquiries, Scripts: w.truth.scripts, Breaks: len(w.truth.breaks), Steps: w.k.steps,
+		Violations: w.found, Checks: w.checks, Cells: w.cells}, nil
 }
 
 // safely makes a violation of a panic: a core that panics has broken its first
@@ -163,6 +166,8 @@ func (w *World) safely(live func()) {
 // Sum is what came of many seeds.
 type Sum struct {
 	Seeds, Payments, Posted, Voided, Reversals, Breaks int
+	Inquiries                                          Inquiries
+	Scripts                                            int
 	Hours                                              float64
 	Violations                                         []Violation
 	Checks                                             map[string]uint64
@@ -226,6 +231,10 @@ func (s *Sum) add(o *Sum) {
 	s.Voided += o.Voided
 	s.Reversals += o.Reversals
 	s.Breaks += o.Breaks
+	s.Inquiries.Posted += o.Inquiries.Posted
+	s.Inquiries.Voided += o.Inquiries.Voided
+	s.Inquiries.Reversed += o.Inquiries.Reversed
+	s.Scripts += o.Scripts
 	s.Hours += o.Hours
 	s.Violations = append(s.Violations, o.Violations...)
 	if s.Checks == nil {
@@ -244,8 +253,8 @@ func addUp(days []Day, errs []error) (Sum, error) {
 			return Sum{}, errs[i]
 		}
 		d := &days[i]
-		s.add(&Sum{Seeds: 1, Payments: d.Asked, Posted: d.Posted, Voided: d.Voided, Reversals: d.Reversals, Breaks: d.Breaks,
-			Violations: d.Violations, Checks: d.Checks, Cells: d.Cells})
+		s.add(&Sum{Seeds: 1, Payments: d.Asked, Posted: d.Posted, Voided: d.Voided, Reversals: d.Reversals, Inquiries: d.Inquiries, Scripts: d.Scripts,
+			Breaks: d.Breaks, Violations: d.Violations, Checks: d.Checks, Cells: d.Cells})
 		s.Hashes = append(s.Hashes, d.Hash)
 	}
 	s.Hash = hashOf(s.Hashes)

@@ -41,6 +41,7 @@ type intent struct {
 	calls int  // how often it was sent
 
 	outcome  engine.CardOutcome // the card's last word, on disk once said is set
+	de55     []byte             // what issuer scripts did, beside it
 	said     bool
 	reported bool // the hub has heard it
 }
@@ -242,6 +243,9 @@ func (t *terminal) card(i *intent) {
 		i.outcome = []engine.CardOutcome{engine.CardAAC, engine.CardARPCBad, engine.CardRemoved}[t.d.IntN(3)]
 		t.w.meets(CardNo, i.id)
 	}
+	if i.id[15]%4 == 0 { // the issuer sent a script
+		i.de55 = []byte{0x9F, 0x36, 2, 0, i.id[14], 0xDF, 0x31, 5, 0x20, 0, 0, 0, i.id[15]}
+	}
 	t.soon(t.d.between(100*time.Millisecond, 2*time.Second), func() {
 		t.w.story(i.id, "the card says: %s", [...]string{engine.CardTC: "agreed", engine.CardAAC: "refused", engine.CardARPCBad: "the bank's cryptogram is wrong",
 			engine.CardRemoved: "nothing, it was pulled"}[i.outcome])
@@ -256,7 +260,7 @@ func (t *terminal) card(i *intent) {
 // says that the payment is being taken back.
 func (t *terminal) report(i *intent) {
 	t.call(i, func(answer func(engine.Answer)) {
-		t.w.hub.card(i.id, i.outcome)
+		t.w.hub.card(i.id, i.outcome, i.de55)
 		t.w.hub.ask(i.id, answer)
 	}, func(a engine.Answer) {
 		i.reported = true

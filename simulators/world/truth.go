@@ -24,6 +24,8 @@ type truth struct {
 	breaks   []bankDeal // that the match found
 	// counts of what came about, for the report and for "void if too few".
 	posted, voided, reversals int
+	inquiries                 Inquiries
+	scripts                   int
 }
 
 type bankDeal struct {
@@ -39,6 +41,10 @@ type fact struct {
 	dues    []si.DueID
 	state   ledgerapi.PayState
 	left    bool          // a 0200 of it has been written
+	script  bool          // what issuer scripts did to its card is to be told
+	advised bool          // and waits no more
+	asked   bool          // an inquiry about it has been written
+	life    int           // of the hub, when it was
 	held    time.Duration // when it was reserved
 	again   bool          // the hub was told that it had been reserved before
 	undo    bool          // the card's word in time says that it is to be taken back
@@ -96,15 +102,27 @@ func (t *truth) applied(c ledgerapi.Command, r *ledgerapi.Result) {
 		t.move(f, ledgerapi.PayReserved)
 	case ledgerapi.Annotate:
 		f := t.fact(c.ID)
+		f.script = f.script || c.Stage == ledgerapi.StageAdvice
+		f.advised = f.advised || c.Stage == ledgerapi.StageAdvised
 		if c.Stage == ledgerapi.StageReversing {
+			if f.asked && f.state == ledgerapi.PayReserved {
+				t.inquiries.Reversed++
+			}
 			t.move(f, ledgerapi.PayReversing)
 		}
 	case ledgerapi.Post:
 		f := t.fact(c.ID)
+		wire := c.Evidence.Source == ledgerapi.SourceWire || c.Evidence.Source == ledgerapi.SourceInquiry
+		if wire && f.state != ledgerapi.PayReserved {
+			t.w.violate("I12", f.id, "is posted by the bank's word in state %s", f.state)
+		}
 		t.move(f, ledgerapi.PayPosted)
 		t.post(f, r)
-		if c.Evidence.Source == ledgerapi.SourceWire && !c.Evidence.MACOK {
+		if wire && !c.Evidence.MACOK {
 			t.w.violate("I3", f.id, "posted without a good code")
+		}
+		if c.Evidence.Source == ledgerapi.SourceInquiry {
+			t.inquiries.Posted++
 		}
 		t.mustStand(f, "is posted")
 	case ledgerapi.Void:
@@ -112,6 +130,9 @@ func (t *truth) applied(c ledgerapi.Command, r *ledgerapi.Result) {
 		if f.state == ledgerapi.PayNone {
 			t.move(f, ledgerapi.PayTombstone)
 			return
+		}
+		if f.asked && f.state == ledgerapi.PayReserved && c.Proof == ledgerapi.ProofDeclined {
+			t.inquiries.Voided++
 		}
 		t.move(f, ledgerapi.PayVoided)
 		t.voided++
@@ -121,6 +142,7 @@ func (t *truth) applied(c ledgerapi.Command, r *ledgerapi.Result) {
 		}
 	case ledgerapi.Unpost:
 		f := t.fact(c.ID)
+		f.script = false // its reversal tells it
 		t.move(f, ledgerapi.PayReversing)
 		t.unpay(f)
 	case ledgerapi.Pay:
@@ -293,6 +315,33 @@ func (t *truth) undone(id si.PaymentID, b si.Bank, key dealKey) {
 	}
 }
 
+// Inquiries counts what became of the payments that a bank was asked for.
+type Inquiries struct{ Posted, Voided, Reversed int }
+
+// asked notes that an inquiry leaves: once, and never when a reversal is durable.
+func (t *truth) asked(id si.PaymentID, b si.Bank, key dealKey) {
+	f := t.fact(id)
+	t.w.checks["I5"]++
+	if f.asked && f.life == t.w.hub.life {
+		t.w.violate("I5", id, "its inquiry leaves a second time")
+	}
+	if f.state != ledgerapi.PayReserved {
+		t.w.violate("I5", id, "an inquiry leaves in state %s", f.state)
+	}
+	if f.left && f.deal != (bankDeal{b, key}) {
+		t.w.violate("I5", id, "an inquiry names %s of bank %d, the debit was %s of bank %d", key, b, f.deal.key, f.deal.bank)
+	}
+	f.asked, f.life = true, t.w.hub.life
+}
+
+// scriptLeft notes that a script notice leaves, which must be durable by then.
+func (t *truth) scriptLeft(id si.PaymentID) {
+	t.w.checks["I5"]++
+	if f := t.fact(id); !f.script {
+		t.w.violate("I5", id, "a script notice leaves in state %s and is not in the ledger", f.state)
+	}
+}
+
 // debited is a bank that takes the money.
 func (t *truth) debited(b *bank, key dealKey, d *deal) {
 	id, ok := t.byDeal[bankDeal{b.no, key}]
@@ -366,6 +415,12 @@ func (t *truth) final() {
 			t.w.violate("I10", id, "is still %s at the day's end", f.state)
 		case ledgerapi.PayPosted:
 			byBank[f.bank] += f.total
+			if d := t.deal(f); f.script {
+				t.scripts++
+				if d == nil || !d.script || !f.advised {
+					t.w.violate("I10", id, "what scripts did to its card was never told to the bank")
+				}
+			}
 			if f.undo {
 				t.w.violate("R8", id, "ends posted, and its card had said no in time")
 			}

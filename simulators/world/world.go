@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
+	"maps"
 	"sync"
 	"time"
 
@@ -149,10 +150,24 @@ var demoProfiles = sync.OnceValues(func() ([]*profile.Profile, error) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, p)
+		all = append(all, asking(p))
 	}
 	return all, nil
 })
+
+// asking has two of the banks take status inquiries and script notices, which
+// none of the demo's does: at ccb "not known" is proof, at boc only "approved" is.
+func asking(p *profile.Profile) *profile.Profile {
+	if p.Code != "ccb" && p.Code != "boc" {
+		return p
+	}
+	q := p.WithTimers(func(t *profile.Timers) { t.Inquiry = 10 * time.Second })
+	q.InquireFirst, q.InquiryIsProof = true, p.Code == "ccb"
+	q.Rules[profile.ScriptNotify].Request.MTI = "0620"
+	q.DE55 = maps.Clone(p.DE55)
+	q.DE55["script"] = []uint32{0x9F36, 0xDF31}
+	return q
+}
 
 // newWorld makes a day that is about to begin.
 func newWorld(seed uint64, plan Plan) (*World, error) {
@@ -360,6 +375,9 @@ func (w *World) end() {
 		w.byFile(p)
 	}
 	w.k.run(w.k.now + time.Minute)
+	if n, m := w.hub.engine.Scripts(), len(w.ledger.m.Advices()); n+m > 0 {
+		w.violate("I10", si.PaymentID{}, "%d script notices wait in the engine, %d in the ledger", n, m)
+	}
 	if n := w.hub.engine.Live(); n > 0 {
 		w.violate("I10", si.PaymentID{}, "the engine still holds %d payments", n)
 	}

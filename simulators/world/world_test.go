@@ -30,6 +30,12 @@ func TestDays(t *testing.T) {
 	if s.Posted == 0 || s.Voided == 0 || s.Reversals == 0 || s.Breaks == 0 {
 		t.Errorf("%d posted, %d voided, %d reversals, %d breaks: a part of the world is dead", s.Posted, s.Voided, s.Reversals, s.Breaks)
 	}
+	if n := s.Inquiries; n.Posted < 50 || n.Voided < 50 || n.Reversed < 50 {
+		t.Errorf("of the payments that a bank was asked for %d were posted, %d voided, %d reversed, want 50 of each", n.Posted, n.Voided, n.Reversed)
+	}
+	if s.Scripts < 500 {
+		t.Errorf("%d script notices were told, want 500", s.Scripts)
+	}
 	for _, inv := range []string{"I1", "I2", "I3", "I4", "I5", "I6", "I7", "I10", "I12", "R7"} {
 		if s.Checks[inv] == 0 {
 			t.Errorf("%s was never checked", inv)

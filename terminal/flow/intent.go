@@ -88,9 +88,11 @@ type Intent struct {
 	Reason   string // Declined, Undoing: reason class
 	Incident string
 	Receipt  string // Posted: receipt number
-	// Outcome is the card's last word (a termapi Outcome), once it is known, and
-	// Reported tells whether the hub has answered to it.
+	// Outcome is the card's last word (a termapi Outcome), once it is known, CardWord
+	// what the chip and its scripts say beside it (DE 55, at most 255 bytes), kept
+	// until Reported: the hub has answered to it.
 	Outcome  string
+	CardWord []byte
 	Reported bool
 }
 

@@ -177,10 +177,13 @@ func TestCardsWord(t *testing.T) {
 	r.do(HubFailed{Op: r.m.op, Kind: FailUnknown}).want(stPending)
 	r.after(DefaultTimes().AskFirst)
 	rep := asked[Report](r)
+	if string(rep.Outcome.DE55) != cardSays || string(r.disk[r.pays[0].ID].CardWord) != cardSays {
+		t.Errorf("the repeated report has DE 55 %q, the journal %q", rep.Outcome.DE55, r.disk[r.pays[0].ID].CardWord)
+	}
 	s := told(r.pays[0], termapi.PaymentPosted)
 	s.AwaitCard = false
 	r.do(PaymentTold{rep.Op, rep.ID, s}).want(stPaid)
-	if got := r.disk[r.pays[0].ID]; got.State != Posted || !got.Reported || r.m.Unsettled() != 0 {
+	if got := r.disk[r.pays[0].ID]; got.State != Posted || !got.Reported || got.CardWord != nil || r.m.Unsettled() != 0 {
 		t.Errorf("after the repeated report: %+v", got)
 	}
 }

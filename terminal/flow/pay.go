@@ -11,9 +11,8 @@ type payment struct {
 	intent   Intent
 	dues     []termapi.Due // as confirmed, for screen and slip
 	told     termapi.PaymentState
-	end      state // the ending that the answer leads to
-	then     then  // after the write under way
-	word     cardauth.LastWord
+	end      state  // the ending that the answer leads to
+	then     then   // after the write under way
 	upgrade  uint64 // the write after which a pending page may be corrected
 	answered bool
 }
@@ -288,8 +287,7 @@ func (m *Machine) payCompleted(w cardauth.LastWord) {
 		m.enterEnding(p.end)
 		return
 	}
-	p.word = w
-	p.intent.Outcome = outcome(w.Outcome)
+	p.intent.Outcome, p.intent.CardWord = outcome(w.Outcome), w.DE55
 	m.enter(stMarkWord)
 	m.write()
 }
@@ -322,7 +320,7 @@ func (m *Machine) wordMarked(done bool) {
 	}
 	m.enter(stReporting)
 	m.do(Report{Op: m.newOp(), ID: p.intent.ID,
-		Outcome: termapi.CardOutcome{Outcome: p.intent.Outcome, DE55: p.word.DE55}})
+		Outcome: termapi.CardOutcome{Outcome: p.intent.Outcome, DE55: p.intent.CardWord}})
 }
 
 // reportTold takes what the hub makes of the card's word.
@@ -333,7 +331,7 @@ func (m *Machine) reportTold(s termapi.PaymentState) {
 		m.reportSilent()
 		return
 	}
-	p.intent.Reported = true
+	p.intent.Reported, p.intent.CardWord = true, nil
 	switch s.State {
 	case termapi.PaymentPosted:
 		p.told = s

@@ -241,8 +241,11 @@ func (r *rig) answered(stateWord string) *rig {
 
 func (r *rig) reporting(o cardauth.Outcome) *rig {
 	r.answered(termapi.PaymentPosted)
-	return r.do(Completed{asked[Complete](r).Op, cardauth.LastWord{Outcome: o}}).want(stReporting)
+	return r.do(Completed{asked[Complete](r).Op, cardauth.LastWord{Outcome: o, DE55: []byte(cardSays)}}).want(stReporting)
 }
+
+// cardSays stands for the DE 55 of a card's last word.
+const cardSays = "chip and scripts"
 
 // reported answers the card's word with the given state.
 func (r *rig) reported(o cardauth.Outcome, stateWord string) *rig {

@@ -136,7 +136,7 @@ func (m *Machine) ask(o *openPayment) {
 	case o.shut:
 		m.do(ClosePayment{u.op, i.ID})
 	case i.State == Posted && i.Outcome != "" && !i.Reported:
-		m.do(Report{u.op, i.ID, termapi.CardOutcome{Outcome: i.Outcome}})
+		m.do(Report{u.op, i.ID, termapi.CardOutcome{Outcome: i.Outcome, DE55: i.CardWord}})
 	default:
 		m.do(AskPayment{u.op, i.ID})
 	}
@@ -178,7 +178,7 @@ func (m *Machine) unsettledTold(t PaymentTold) {
 	default:
 		if o.intent.State == Posted {
 			// The bank's setting turned the card's word into a reversal.
-			o.intent.Reported, o.intent.Reason = true, termapi.ReasonCardRefuse
+			o.intent.Reported, o.intent.CardWord, o.intent.Reason = true, nil, termapi.ReasonCardRefuse
 			m.put(o, Undoing)
 		}
 		m.answered(o)
@@ -210,7 +210,7 @@ func (m *Machine) toldPosted(at int, t PaymentTold, asked bool) {
 		o.next = m.now
 		return
 	}
-	o.intent.Reported, o.intent.Reason = true, ""
+	o.intent.Reported, o.intent.CardWord, o.intent.Reason = true, nil, ""
 	op := m.put(o, Posted)
 	m.settled(o.intent, t.State, stPaid, op)
 	m.unsettled.remove(at)
@@ -221,7 +221,7 @@ func (m *Machine) toldNotCharged(at int, t PaymentTold) {
 	o := &m.unsettled.list[at]
 	o.intent.Reason, o.intent.Incident = t.State.Reason, t.State.Incident
 	if o.intent.State == Posted {
-		o.intent.Reported, o.intent.Reason = true, termapi.ReasonCardRefuse
+		o.intent.Reported, o.intent.CardWord, o.intent.Reason = true, nil, termapi.ReasonCardRefuse
 		m.put(o, Undoing)
 	}
 	op := m.put(o, Declined)

@@ -397,14 +397,40 @@ func TestLargestPayment(t *testing.T) {
 	}
 }
 
+// TestCardWord keeps what the card said until it is reported, at most what DE 55
+// holds.
+func TestCardWord(t *testing.T) {
+	j := newJournal(t)
+	i := intent(1, flow.Posted)
+	i.Outcome, i.CardWord = termapi.OutcomeTC, bytes.Repeat([]byte{0xDF}, maxCardWord)
+	put(t, j, intent(1, flow.Created), intent(1, flow.Sent), i)
+	if got, found, err := j.Payment(i.ID); err != nil || !found || !bytes.Equal(got.CardWord, i.CardWord) {
+		t.Errorf("read back %x, %v, %v", got.CardWord, found, err)
+	}
+	i.CardWord = append(i.CardWord, 0)
+	if err := j.Put(start, i); !errors.Is(err, ErrRecord) {
+		t.Errorf("one byte more: %v", err)
+	}
+	i.CardWord, i.Reported = []byte{1}, true
+	if err := j.Put(start, i); !errors.Is(err, ErrRecord) {
+		t.Errorf("kept after it was reported: %v", err)
+	}
+	i.CardWord = nil
+	put(t, j, i)
+	check(t, j)
+}
+
 // FuzzParse feeds Parse what a damaged file could hold. What it takes, encode
 // writes the same.
 func FuzzParse(f *testing.F) {
 	i := intent(1, flow.Posted)
 	i.Receipt, i.Outcome, i.Reported = "33011020261102000017", termapi.OutcomeTC, true
+	said := i
+	said.Reported, said.CardWord = false, []byte{0xDF, 0x31, 0}
 	for _, r := range []Record{
 		{Seq: 1, At: start, Entry: flow.Entry{Kind: flow.NoteScreen, Screen: flow.ScreenMenu, Session: 1}},
 		{Seq: 2, At: start, Entry: flow.Entry{Kind: KindPayment, Ref: i.ID.String(), Word: "T_POSTED"}, Payment: &i},
+		{Seq: 3, At: start, Entry: flow.Entry{Kind: KindPayment, Ref: i.ID.String(), Word: "T_POSTED"}, Payment: &said},
 	} {
 		b, err := encode(&r)
 		if err != nil {

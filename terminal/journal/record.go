@@ -82,6 +82,7 @@ type intentJSON struct {
 	Incident string     `json:"incident,omitempty"`
 	Receipt  string     `json:"receipt,omitempty"`
 	Outcome  string     `json:"outcome,omitempty"`
+	CardWord []byte     `json:"card_word,omitempty"`
 	Reported bool       `json:"reported,omitempty"`
 }
 
@@ -95,7 +96,7 @@ type lineJSON struct {
 func fromIntent(i *flow.Intent) *intentJSON {
 	j := &intentJSON{ID: i.ID.String(), State: i.State.String(), Session: i.Session, At: i.At.UnixMilli(),
 		Bank: i.Bank, Total: int64(i.Total), Reason: i.Reason, Incident: i.Incident, Receipt: i.Receipt,
-		Outcome: i.Outcome, Reported: i.Reported}
+		Outcome: i.Outcome, CardWord: i.CardWord, Reported: i.Reported}
 	for _, l := range i.Lines {
 		j.Lines = append(j.Lines, lineJSON{l.ID, l.Version, l.Amount, l.LateFee})
 	}
@@ -122,6 +123,9 @@ func (j *intentJSON) intent() (flow.Intent, error) {
 			return i, fmt.Errorf("%w: text of a payment", ErrRecord)
 		}
 	}
+	if len(j.CardWord) > maxCardWord || len(j.CardWord) > 0 && j.Reported {
+		return i, fmt.Errorf("%w: the card's word", ErrRecord)
+	}
 	var sum int64
 	for _, l := range j.Lines {
 		if !word(l.ID) || l.ID == "" || l.Amount <= 0 || l.LateFee < 0 ||
@@ -136,9 +140,12 @@ func (j *intentJSON) intent() (flow.Intent, error) {
 	}
 	i.ID, i.State, i.Session, i.At = id, state, j.Session, time.UnixMilli(j.At)
 	i.Bank, i.Total, i.Reason, i.Incident, i.Receipt = j.Bank, si.Fen(j.Total), j.Reason, j.Incident, j.Receipt
-	i.Outcome, i.Reported = j.Outcome, j.Reported
+	i.Outcome, i.CardWord, i.Reported = j.Outcome, j.CardWord, j.Reported
 	return i, nil
 }
+
+// maxCardWord is the length of DE 55.
+const maxCardWord = 255
 
 // word tells whether s is short printable ASCII.
 func word(s string) bool {

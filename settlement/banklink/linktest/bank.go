@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -177,6 +178,13 @@ func (b *Bank) Net() (n int, sum uint64) {
 	return n, sum
 }
 
+// NextBatch has the sign-ons that follow bring the next batch number.
+func (b *Bank) NextBatch() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.batch++
+}
+
 // CloseDay forgets the payments: their numbers may come again.
 func (b *Bank) CloseDay() {
 	b.mu.Lock()
@@ -285,7 +293,7 @@ func (b *Bank) handle(s *session, m *bankmsg.Message, in *bankmsg.Inbound) bool 
 		b.reply(s, m, in, "00", Fault{}, nil)
 		b.Deliver(s, m.Field(53)[0] == '1')
 		return true
-	case profile.Debit, profile.PINProof, profile.Reversal:
+	case profile.Debit, profile.PINProof, profile.Reversal, profile.StatusInquiry, profile.ScriptNotify:
 		return b.money(s, m, in)
 	}
 	var fault Fault
@@ -440,7 +448,7 @@ func (s *session) generation(in *bankmsg.Inbound) int {
 	return -1
 }
 
-// money answers debits, proofs and reversals.
+// money answers what is about a card.
 func (b *Bank) money(s *session, m *bankmsg.Message, in *bankmsg.Inbound) bool {
 	gen := s.generation(in)
 	if gen < 0 {
@@ -503,17 +511,31 @@ func (b *Bank) book(m *bankmsg.Message, in *bankmsg.Inbound) string {
 			return "25"
 		}
 		e.reversed = true
+	case profile.StatusInquiry:
+		if e == nil { // and the bank takes it no more, as where that is proof
+			b.debits[key] = &entry{reversed: true}
+		}
+		if e == nil || e.done == 0 || e.reversed || e.amount != amount {
+			return "25"
+		}
 	}
 	return "00"
 }
 
-// key names a payment: what a reversal repeats of its original.
+// key names a payment: what a reversal or inquiry says of its original.
 func (b *Bank) key(m *bankmsg.Message, in *bankmsg.Inbound) string {
 	if b.prof.Dialect == profile.POS {
+		if in.Kind == profile.StatusInquiry {
+			batch, _ := strconv.Atoi(string(m.Field(61)[:6]))
+			return fmt.Sprintf("%s/%s/%d", m.Field(41), m.Field(61)[6:12], batch)
+		}
 		batch, _ := bankmsg.Batch(m)
 		return fmt.Sprintf("%s/%s/%d", m.Field(41), m.Field(11), batch)
 	}
 	de7 := m.Field(7)
+	if in.Kind == profile.StatusInquiry {
+		return fmt.Sprintf("%s/%s", m.Field(90)[4:10], m.Field(90)[10:20])
+	}
 	if in.Kind == profile.Reversal {
 		de7 = m.Field(90)[10:20]
 	}
