@@ -118,7 +118,7 @@ func (f *dayFlags) run(ctx context.Context, tell func(string)) (dayResult, error
 	if err != nil {
 		return out, fmt.Errorf("own program: %w", err)
 	}
-	child := exec.CommandContext(ctx, self, "day-match", "--dir", dir, "--cut", fmt.Sprint(plan.CutMillis)) // #nosec G204 -- ourselves
+	child := exec.CommandContext(ctx, self, "day-match", "--dir", dir, "--cut", fmt.Sprint(plan.CutMillis)) // #nosec G204 -- our own program
 	child.Stderr = os.Stderr
 	said, err := child.Output()
 	if err != nil {

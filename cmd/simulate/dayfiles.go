@@ -116,7 +116,7 @@ func ledgerRow(p evening.Payment) (recon.LedgerRow, error) {
 
 func terminalRow(p evening.Payment) (recon.TerminalRow, error) {
 	states := map[string]recon.TerminalState{"OK": recon.TerminalOK, "REV": recon.TerminalUndone, "UNK": recon.TerminalUnaware}
-	r := recon.TerminalRow{Payment: dayPayment(p.N), Terminal: si.Terminal(p.N%evening.Terminals + 1), State: states[p.Terminal.State], // #nosec G115 -- small
+	r := recon.TerminalRow{Payment: dayPayment(p.N), Terminal: si.Terminal(p.N%evening.Terminals + 1), State: states[p.Terminal.State], // #nosec G115 -- a terminal number
 		Amount: si.Fen(p.Terminal.Amount), Trace: traceOf(p.Trace.RRN, p.Trace.DE41, p.Trace.STAN)}
 	if r.State == recon.TerminalNone {
 		return r, fmt.Errorf("day: state %q of payment %d at its terminal", p.Terminal.State, p.N)

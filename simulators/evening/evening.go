@@ -118,7 +118,7 @@ func serial(n int) string { return fmt.Sprintf("H%013d", n) }
 func (p Plan) make(n int, truth string) Payment {
 	r := rand.New(rand.NewPCG(p.Seed, uint64(n)+1)) // #nosec G115 -- not negative
 	amount := int64(1 + r.IntN(400_000))
-	terminal := uint32(n%Terminals) + 1 // #nosec G115 -- small
+	terminal := uint32(n%Terminals) + 1 // #nosec G115 -- a terminal number
 	paid := Line{Type: 'P', Serial: serial(n), RRN: fmt.Sprintf("%012d", n), STAN: n % 1_000_000, DE41: fmt.Sprintf("T%07d", terminal),
 		Amount: amount, Reference: fmt.Sprintf("PAY%09d", n), Alias: "SB330110"}
 	back := paid
