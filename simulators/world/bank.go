@@ -222,8 +222,8 @@ func (b *bank) serve(c *conn, m message) {
 	}
 	if m.money() {
 		b.w.k.note('B', uint64(m.stan)<<8|uint64(b.no), uint64(m.op)<<32|uint64(r.resp[0])<<8|uint64(r.resp[1]))
-		b.w.story(b.w.truth.byDeal[bankDeal{b.no, dealKey{m.acq, m.stan, m.de7, m.batch}}], "bank %s answers the %s: %s", b.prof.Code,
-			[...]string{opDebit: "debit", opReversal: "reversal"}[m.op], r.resp)
+		b.w.story(b.w.truth.byDeal[bankDeal{b.no, m.deal()}], "bank %s answers the %s: %s", b.prof.Code,
+			[...]string{opDebit: "debit", opReversal: "reversal", opInquiry: "inquiry", opScript: "script notice"}[m.op], r.resp)
 	}
 	b.reply(c, r)
 }
