@@ -374,7 +374,10 @@ func soakMutants(ctx context.Context, s *soak, r *partReport) error {
 func soakCrash(ctx context.Context, s *soak, r *partReport) error {
 	fig, err := s.ourselves(ctx, r, "crash", "--kills", strconv.Itoa(soakKills), "--seed", strconv.FormatUint(s.seed, 10), "--json")
 	r.Seeds = strconv.FormatUint(s.seed, 10)
-	r.Bars = []bar{least("B7 kills", fig["kills"], soakKills), most("B7 lost", fig["lost"], 0), most("B7 doubled", fig["doubled"], 0)}
+	r.Bars = []bar{least("B7 kills", fig["kills"], soakKills)}
+	if fig != nil { // without a result nothing is known of what was lost
+		r.Bars = append(r.Bars, most("B7 lost", fig["lost"], 0), most("B7 doubled", fig["doubled"], 0))
+	}
 	return err
 }
 
@@ -385,8 +388,10 @@ func soakProcess(ctx context.Context, s *soak, r *partReport) error {
 	fig, err := s.ourselves(ctx, r, "faults", "--minutes", fmt.Sprintf("%.1f", minutes), "--rate", strconv.Itoa(soakRate),
 		"--seed", strconv.FormatUint(s.seed, 10), "--json")
 	r.Seeds = strconv.FormatUint(s.seed, 10)
-	r.Bars = []bar{least("B9 minutes", minutes, soakMinutes), least("B9 payments begun a second", begun(r.Figures)/(60*minutes), soakBegun),
-		most("B9 payments without an end", fig["pending"], 0), most("B9 lost", fig["lost"], 0), most("B9 doubled", fig["doubled"], 0)}
+	r.Bars = []bar{least("B9 minutes", minutes, soakMinutes), least("B9 payments begun a second", begun(r.Figures)/(60*minutes), soakBegun)}
+	if fig != nil {
+		r.Bars = append(r.Bars, most("B9 payments without an end", fig["pending"], 0), most("B9 lost", fig["lost"], 0), most("B9 doubled", fig["doubled"], 0))
+	}
 	return err
 }
 
@@ -449,12 +454,12 @@ func (s *soak) ourselves(ctx context.Context, r *partReport, args ...string) (ma
 		return nil, fmt.Errorf("soak: own path: %w", err)
 	}
 	out, err := s.command(ctx, time.Until(s.deadline)+10*time.Minute, self, args...)
-	figures := map[string]float64{}
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	if jsonErr := json.Unmarshal([]byte(lines[len(lines)-1]), &r.Figures); jsonErr != nil {
 		r.Output = tail(out)
-		return figures, errors.Join(err, fmt.Errorf("soak: simulate %s gave no result: %w", args[0], jsonErr))
+		return nil, errors.Join(err, fmt.Errorf("soak: simulate %s gave no result: %w", args[0], jsonErr))
 	}
+	figures := map[string]float64{}
 	for k, v := range r.Figures {
 		if n, ok := v.(float64); ok {
 			figures[k] = n

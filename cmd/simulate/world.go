@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
@@ -269,8 +270,15 @@ type judge struct {
 	mu    sync.Mutex
 	count int
 	seed  uint64 // the first in which it found something
+	id    string // a payment of it, if one is named
 	lines []string
 }
+
+// aPayment is how a finding names a payment.
+var aPayment = regexp.MustCompile(`payment ([0-9a-f]{32})`)
+
+// maxOfCheck is how many findings of one check are told of a day.
+const maxOfCheck = 3
 
 func (j *judge) day(seed uint64, tables []world.Table) error {
 	found, err := oracle.Check(tables)
@@ -280,11 +288,15 @@ func (j *judge) day(seed uint64, tables []world.Table) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.count += len(found)
+	of := map[string]int{}
 	for _, x := range found {
 		if j.seed == 0 || seed < j.seed {
-			j.seed = seed
+			j.seed, j.id = seed, ""
 		}
-		if len(j.lines) < maxOracle {
+		if m := aPayment.FindStringSubmatch(x.String()); m != nil && seed == j.seed && j.id == "" {
+			j.id = m[1]
+		}
+		if of[x.Check]++; of[x.Check] <= maxOfCheck && len(j.lines) < maxOracle {
 			j.lines = append(j.lines, fmt.Sprintf("seed %d: %s", seed, x))
 		}
 	}
@@ -303,7 +315,9 @@ func (j *judge) say(out io.Writer, f *worldFlags, plan world.Plan) {
 		_, err := world.Play(j.seed, world.Options{Payments: f.payments, Plan: p, Export: one.day})
 		return one.count > 0, err
 	}, " --oracle sql")
-	_, _ = fmt.Fprintf(out, "  the tale of one of its payments: bin/simulate world --explain %d --payment ID --payments %d\n", j.seed, f.payments)
+	if j.id != "" {
+		_, _ = fmt.Fprintf(out, "  the tale of one of its payments: bin/simulate world --explain %d --payment %s --payments %d\n", j.seed, j.id, f.payments)
+	}
 }
 
 // days shows how many of n days are played: a bar at a terminal, a line for each
@@ -344,7 +358,7 @@ func (f *worldFlags) smallest(out io.Writer, seed uint64, plan world.Plan, bad f
 		_, _ = fmt.Fprintf(out, "  shrink: %v\n", err)
 		return
 	}
-	name := fmt.Sprintf("plan-%d.json", seed)
+	name := fmt.Sprintf("plan-%d%s.json", seed, strings.ReplaceAll(strings.ReplaceAll(more, " --oracle ", "-"), " ", ""))
 	if err := os.WriteFile(name, append(body, '\n'), 0o600); err != nil {
 		_, _ = fmt.Fprintf(out, "  %v\n", err)
 	}

@@ -55,7 +55,7 @@ func (w *World) exportBanks() []Table {
 			if x.kind == bookDebit || x.kind == bookReversal {
 				deal = x.key.text()
 			}
-			book.add(int64(b.no), deal, x.kind, int64(x.date), int64(x.fen))
+			book.add(int64(b.no), deal, x.kind, ymd(x.date), int64(x.fen))
 		}
 		for _, key := range b.order {
 			if f := w.truth.lies[bankDeal{b.no, key}]; f != FaultNone {
@@ -162,7 +162,7 @@ func journalOf(m *core.Machine) []Table {
 			default:
 				continue // a void moves nothing that is posted
 			}
-			entries.add(int64(j.No), j.ID.String(), int64(j.Bank), int64(j.Date), sign, int64(j.Total))
+			entries.add(int64(j.No), j.ID.String(), int64(j.Bank), ymd(j.Date), sign, int64(j.Total))
 			for _, l := range j.Lines {
 				lines.add(int64(j.No), int64(l.Fund), int64(l.Code), int64(l.Dr), int64(l.Cr))
 			}
@@ -192,10 +192,16 @@ func (w *World) totals(m *core.Machine) Table {
 	for _, b := range w.order {
 		for date := first; date < first+5; date++ {
 			tot := m.Totals(b.no, date)
-			t.add(int64(b.no), int64(date), int64(tot.Payments.Amount), int64(tot.Reversals.Amount))
+			t.add(int64(b.no), ymd(date), int64(tot.Payments.Amount), int64(tot.Reversals.Amount))
 		}
 	}
 	return t
+}
+
+// ymd is a date as the number that a person reads, such as 20261124.
+func ymd(d si.BusinessDate) int64 {
+	t := d.Time().In(si.China)
+	return int64(t.Year()*10_000 + int(t.Month())*100 + t.Day())
 }
 
 func bit(b bool) int64 {
