@@ -26,6 +26,8 @@ const (
 	crashWait = 1500 * time.Millisecond
 	// crashStart is how long a child may take to start.
 	crashStart = 30 * time.Second
+	// crashHang is how long a child may live on a disk that has failed.
+	crashHang = 5 * time.Second
 	// crashTold is after how many kills a line of progress is told.
 	crashTold = 20
 )

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -229,6 +230,9 @@ func payOn(ctx context.Context, n *ledger.Node, t *trap, from int, date si.Busin
 					return // the child lives on until it is killed
 				}
 				r, err := n.Do(ctx, crashPay(due, date))
+				if errors.Is(err, ledger.ErrUnknown) {
+					return // the disk failed; the ledger itself ends the process
+				}
 				if err != nil || r.Code != ledgerapi.OK && r.Code != ledgerapi.Exists {
 					failed <- fmt.Errorf("payment of due %d: %v, %w", due, r.Code, err)
 					return

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -118,7 +119,9 @@ func (b *bed) life(ctx context.Context, p point, dir string, hear func(kind byte
 	if p.fails != 0 && b.disk == nil {
 		p = point{name: "any time"}
 	}
+	calls := 0
 	if p.fails != 0 {
+		calls = b.disk.Count(p.refuse)
 		b.disk.FailAt(p.refuse, nth, p.fails)
 	}
 	c, err := crashChild(ctx, wrap, append(args, plantedArgs()...)...)
@@ -126,7 +129,19 @@ func (b *bed) life(ctx context.Context, p point, dir string, hear func(kind byte
 		return "", fmt.Errorf("crash: %w", err)
 	}
 	where := p.name
-	late := time.AfterFunc(crashStart, c.kill)
+	reached := func() bool { return p.fails != 0 && b.disk.Count(p.refuse)-calls >= nth }
+	ended, hung := make(chan struct{}), atomic.Bool{}
+	late := time.AfterFunc(crashStart, func() {
+		if reached() {
+			select { // it has met the failure and is to end by itself
+			case <-ended:
+				return
+			case <-time.After(crashHang):
+				hung.Store(true)
+			}
+		}
+		c.kill()
+	})
 	defer late.Stop()
 	byClock := p.call == "" && !p.trap && p.fails == 0
 	if p.name == "start" {
@@ -149,11 +164,15 @@ func (b *bed) life(ctx context.Context, p point, dir string, hear func(kind byte
 			wrong = hear(kind, x, y)
 		}
 	}
-	if !late.Stop() && !byClock {
+	close(ended)
+	if !late.Stop() && !byClock && !reached() {
 		where = "any time" // the point was not passed so often
 	}
 	err = c.cmd.Wait()
 	code := c.cmd.ProcessState.ExitCode()
+	if hung.Load() {
+		return where, errors.Join(wrong, fmt.Errorf("a disk that answers %q: it went on for %s", p.fails, crashHang))
+	}
 	if p.fails != 0 && code > 0 {
 		if !strings.Contains(c.words.String(), p.fails.Error()) {
 			return where, errors.Join(wrong, fmt.Errorf("a disk that answers %q: it ended with %s", p.fails, wordOf(c.words.String())))
