@@ -28,10 +28,6 @@ func TestNoQuorumAfterDebit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	url, err := s.terminalURL(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
 	cards := make([]Card, len(kiosks))
 	for i := range cards {
 		cards[i] = deal(t, s, bank)
@@ -52,7 +48,7 @@ func TestNoQuorumAfterDebit(t *testing.T) {
 	})
 	var dealt atomic.Int32
 	r, err := load.Terminals(t.Context(), load.TerminalConfig{
-		URL: url, Kiosks: kiosks, Duration: 8 * time.Second, Grace: 2 * time.Second,
+		URLs: []string{"https://" + addr(lead.ports.Terminals)}, Kiosks: kiosks, Duration: 8 * time.Second, Grace: 2 * time.Second,
 		NextCard: func() (chipcard.Data, string, bool) {
 			n := dealt.Add(1)
 			if int(n) > len(cards) {
@@ -100,7 +96,8 @@ func TestNoQuorumAfterDebit(t *testing.T) {
 	}
 
 	// And the hub takes payments again.
-	if url, err = s.terminalURL(t.Context()); err != nil {
+	urls, err := s.terminalURLs(t.Context())
+	if err != nil {
 		t.Fatal(err)
 	}
 	s.OnRequest(nil)
@@ -109,7 +106,7 @@ func TestNoQuorumAfterDebit(t *testing.T) {
 	}
 	last := deal(t, s, bank)
 	given := false
-	r, err = load.Terminals(t.Context(), load.TerminalConfig{URL: url, Kiosks: kiosks[:1], Duration: 10 * time.Second,
+	r, err = load.Terminals(t.Context(), load.TerminalConfig{URLs: urls, Kiosks: kiosks[:1], Duration: 10 * time.Second,
 		NextCard: func() (chipcard.Data, string, bool) {
 			if given {
 				return chipcard.Data{}, "", false
