@@ -16,6 +16,7 @@ import (
 	"github.com/shebao-pay/shebao/ledger"
 	"github.com/shebao-pay/shebao/simulators/load"
 	"github.com/shebao-pay/shebao/simulators/rivals"
+	"github.com/shebao-pay/shebao/simulators/stage"
 )
 
 // compareFlags say how long simulate bench measures.
@@ -273,15 +274,8 @@ func (f *compareFlags) run(ctx context.Context, tell func(string)) (string, erro
 	if p.long, err = long.runLedger(ctx, func(s string) { p.minutes = append(p.minutes, s); tell(s) }); err != nil {
 		return "", err
 	}
-	for _, w := range wires {
-		lf := loadFlags{path: "counter", bank: "ccb", links: w.links, inFlight: w.inFlight, rate: w.rate, seconds: p.plan.load,
-			persons: p.plan.persons, dues: p.plan.dues, null: w.null}
-		tell("over TCP: " + w.name)
-		r, err := lf.run(ctx, tell)
-		if err != nil {
-			return "", err
-		}
-		p.wires = append(p.wires, r)
+	if p.wires, err = overWires(ctx, &p.plan, tell); err != nil {
+		return "", err
 	}
 	endSteal, endAll := ticks()
 	p.steal = 100 * float64(endSteal-steal) / float64(max(endAll-all, 1))
@@ -316,6 +310,46 @@ var wires = []wire{
 	{"128 clients that wait", 128, 1, 0, false, "≥ 40,000/s, p99 ≤ 10 ms", func(r *loadResult) bool { return r.PerSecond >= 40_000 && r.P99 <= 10 }},
 	{"open loop 20,000/s", 64, 16, 20_000, false, "p50 ≤ 0.7 ms, p99 ≤ 6 ms", func(r *loadResult) bool { return r.P50 <= 0.7 && r.P99 <= 6 }},
 	{"one client", 1, 1, 0, false, "p99 ≤ 0.5 ms", func(r *loadResult) bool { return r.P99 <= 0.5 }},
+}
+
+// overWires measures the counter path: one hub, with the load set of the plan,
+// and one without a ledger stand beside one another, and each row is paid at
+// them in turn. The ledger is verified when all have been.
+func overWires(ctx context.Context, p *plan, tell func(string)) (rows []loadResult, err error) {
+	f := loadFlags{path: "counter", bank: "ccb", persons: p.persons, dues: p.dues, nodes: 1, seconds: p.load}
+	real, err := f.begin(ctx, false, tell)
+	if err != nil {
+		return nil, err
+	}
+	defer real.end()
+	null, err := f.begin(ctx, true, tell)
+	if err != nil {
+		return nil, err
+	}
+	defer null.end()
+	for _, w := range wires {
+		f.links, f.inFlight, f.rate = w.links, w.inFlight, w.rate
+		var r loadResult
+		if w.null {
+			r, err = f.inTurn(ctx, real, null, tell)
+		} else {
+			r.LoadResult, err = f.once(ctx, real, p.load, true, tell)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", w.name, err)
+		}
+		tell(fmt.Sprintf("over TCP, %s: %.0f payments/s, p99 %.2f ms", w.name, r.PerSecond, r.P99))
+		rows = append(rows, r)
+	}
+	real.StopHub()
+	var end stage.LoadResult
+	if err := held(real.LedgerDirs(), nil, nil, &end); err != nil {
+		return nil, err
+	}
+	for i := range rows {
+		rows[i].Verify = end.Verify
+	}
+	return rows, nil
 }
 
 func textOf(all ...string) string { return strings.Join(all, "\n") + "\n" }

@@ -116,7 +116,7 @@ func (p *page) overTCP(b *strings.Builder) {
 			ratio = fmt.Sprintf(" (%.2f)", *r.Ratio)
 		}
 		fmt.Fprintf(b, "| %s | %s | %.0f%s | %.2f | %.2f | %.2f | %.1f | %s |\n", w.name, w.bar, r.PerSecond, ratio, r.P50, r.P99, r.P999, r.CPUMicros,
-			p.verdict(w.held(r) && r.Errors == 0))
+			p.verdict(w.held(r) && r.Errors == 0 && r.Verify == "ok"))
 	}
 	b.WriteString("\n")
 }

@@ -152,63 +152,97 @@ func (f *loadFlags) dispatch(ctx context.Context, tell func(string)) (stage.Load
 const turns = 3
 
 func (f *loadFlags) run(ctx context.Context, tell func(string)) (loadResult, error) {
-	var out loadResult
+	real, err := f.begin(ctx, false, tell)
+	if err != nil {
+		return loadResult{}, err
+	}
+	defer real.end()
 	if !f.null {
-		r, err := f.once(ctx, false, f.seconds, tell)
+		r, err := f.once(ctx, real, f.seconds, false, tell)
 		return loadResult{LoadResult: r}, err
 	}
+	null, err := f.begin(ctx, true, tell)
+	if err != nil {
+		return loadResult{}, err
+	}
+	defer null.end()
+	out, err := f.inTurn(ctx, real, null, tell)
+	if err != nil {
+		return out, err
+	}
+	real.StopHub()
+	return out, held(real.LedgerDirs(), nil, nil, &out.LoadResult)
+}
+
+// inTurn has a hub and one without a ledger pay in turn.
+func (f *loadFlags) inTurn(ctx context.Context, real, null *hub, tell func(string)) (loadResult, error) {
+	var out loadResult
 	part := max(1, f.seconds/turns)
-	var real, null float64
+	var with, without float64
 	for i := range turns {
-		r, err := f.once(ctx, false, part, tell)
+		r, err := f.once(ctx, real, part, true, tell)
 		if err != nil {
 			return out, err
 		}
-		n, err := f.once(ctx, true, part, tell)
+		n, err := f.once(ctx, null, part, true, tell)
 		if err != nil {
 			return out, err
 		}
 		tell(fmt.Sprintf("slice %d of %d: ledger %.0f, null ledger %.0f payments a second", i+1, turns, r.PerSecond, n.PerSecond))
-		real, null = real+r.PerSecond, null+n.PerSecond
+		with, without = with+r.PerSecond, without+n.PerSecond
 		r.Payments += out.Payments
 		r.Errors += out.Errors + n.Errors
 		out.LoadResult = r
 	}
-	out.PerSecond = real / turns
-	mean, ratio := null/turns, real/null
+	out.PerSecond = with / turns
+	mean, ratio := without/turns, with/without
 	out.NullPerSecond, out.Ratio = &mean, &ratio
 	return out, nil
 }
 
-// once measures one system of its own.
-func (f *loadFlags) once(ctx context.Context, null bool, seconds int, tell func(string)) (stage.LoadResult, error) {
+// hub is a system of its own that is measured.
+type hub struct {
+	*stage.Stage
+	dir string
+}
+
+func (h *hub) end() {
+	h.Close()
+	_ = os.RemoveAll(h.dir)
+}
+
+// begin starts a system to be measured.
+func (f *loadFlags) begin(ctx context.Context, null bool, tell func(string)) (*hub, error) {
 	bin, err := binDir()
 	if err != nil {
-		return stage.LoadResult{}, err
+		return nil, err
 	}
 	dir, err := os.MkdirTemp("", "shebao-load-")
 	if err != nil {
-		return stage.LoadResult{}, fmt.Errorf("temporary folder: %w", err)
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	ports, err := stage.FreePorts()
-	if err != nil {
-		return stage.LoadResult{}, err
+		return nil, fmt.Errorf("temporary folder: %w", err)
 	}
 	c := stage.Config{
-		Dir: dir, Bin: bin, Persons: f.persons, Seed: defaultSeed, Ports: ports,
+		Dir: dir, Bin: bin, Persons: f.persons, Seed: defaultSeed,
 		HubOnly: true, NullLedger: null, Quick: true, Tell: tell, Nodes: f.nodes,
 	}
 	if f.path == "terminal" {
 		c.Terminals = f.links * f.inFlight
 	}
-	s, err := stage.Start(ctx, c)
-	if err != nil {
-		return stage.LoadResult{}, err
+	if c.Ports, err = stage.FreePorts(); err == nil {
+		var s *stage.Stage
+		if s, err = stage.Start(ctx, c); err == nil {
+			return &hub{s, dir}, nil
+		}
 	}
-	defer s.Close()
+	return nil, errors.Join(err, os.RemoveAll(dir))
+}
+
+// once measures a system, which stays for the next time, or ends and has its
+// ledger verified.
+func (f *loadFlags) once(ctx context.Context, s *hub, seconds int, stay bool, tell func(string)) (stage.LoadResult, error) {
 	l := stage.Load{
-		Bank: f.bank, Links: f.links, InFlight: f.inFlight, Rate: f.rate, Seconds: seconds, Dues: f.dues, Ready: f.ready, Kill: f.kill, Pause: f.pause, Tell: tell,
+		Bank: f.bank, Links: f.links, InFlight: f.inFlight, Rate: f.rate, Seconds: seconds, Dues: f.dues, Ready: f.ready, Stay: stay,
+		Kill: f.kill, Pause: f.pause, Tell: tell,
 	}
 	if f.path == "terminal" {
 		r, acks, err := s.LoadTerminals(ctx, l)
@@ -223,12 +257,8 @@ func (f *loadFlags) once(ctx context.Context, null bool, seconds int, tell func(
 		return r, err
 	}
 	r, acks, err := s.Load(ctx, l)
-	if err != nil {
+	if err != nil || stay {
 		return r, err
-	}
-	if null {
-		r.Verify = "null ledger"
-		return r, nil
 	}
 	err = held(s.LedgerDirs(), acks, nil, &r)
 	return r, err

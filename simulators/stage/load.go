@@ -34,6 +34,9 @@ type Load struct {
 	// year is assessed and noticed while the run goes on. 0 does so when none is
 	// left, and the clock stands still meanwhile.
 	Ready int
+	// Stay lets settled go on, for the next load; it goes on with what the one
+	// before has left.
+	Stay bool
 	// Kill ends settled with -9 that many times at random moments; of several
 	// nodes the one that leads. Pause lets the one that leads stand still.
 	Kill, Pause int
@@ -262,9 +265,33 @@ func (s *Stage) assessYear(ctx context.Context, year string) error {
 	return nil
 }
 
-// Load drives the counter path and stops settled. Whoever calls it holds the
-// acknowledged payments, which are kept only if settled is to be killed,
-// against the ledger.
+// stocked gives the stage's supply with notices for a load.
+func (s *Stage) stocked(ctx context.Context, l *Load) (*supply, error) {
+	sup := s.supply
+	if sup == nil {
+		sup = &supply{s: s, null: s.cfg.NullLedger}
+	}
+	s.supply = sup
+	sup.mu.Lock()
+	sup.low, sup.done, sup.refills, sup.cpu, sup.logs = l.Ready, false, 0, 0, 0
+	left := len(sup.ready)
+	sup.mu.Unlock()
+	switch {
+	case sup.null || left > 0:
+		return sup, nil
+	case sup.newest > 0:
+		return sup, sup.stock()
+	}
+	if err := sup.fill(ctx); err != nil {
+		return nil, err
+	}
+	l.Tell(fmt.Sprintf("%d notices lie ready", len(sup.ready)))
+	return sup, sup.deepen(ctx, l.Dues, l.Tell)
+}
+
+// Load drives the counter path and stops settled, unless it is to stay. Whoever
+// calls it holds the acknowledged payments, which are kept only if settled is to
+// be killed, against the ledger.
 func (s *Stage) Load(ctx context.Context, l Load) (LoadResult, []load.Ack, error) {
 	p, err := s.Bank(l.Bank)
 	if err != nil {
@@ -282,15 +309,9 @@ func (s *Stage) Load(ctx context.Context, l Load) (LoadResult, []load.Ack, error
 		// time without one.
 		l.Ready = max(l.Ready, s.cfg.Persons/2)
 	}
-	sup := &supply{s: s, null: s.cfg.NullLedger, low: l.Ready}
-	if !sup.null {
-		if err := sup.fill(ctx); err != nil {
-			return LoadResult{}, nil, err
-		}
-		l.Tell(fmt.Sprintf("%d notices lie ready", len(sup.ready)))
-		if err := sup.deepen(ctx, l.Dues, l.Tell); err != nil {
-			return LoadResult{}, nil, err
-		}
+	sup, err := s.stocked(ctx, &l)
+	if err != nil {
+		return LoadResult{}, nil, err
 	}
 	var refill func() error
 	if l.Ready == 0 && !sup.null {
@@ -320,7 +341,9 @@ func (s *Stage) Load(ctx context.Context, l Load) (LoadResult, []load.Ack, error
 	if n := float64(rep.Payments); n > 0 {
 		out.CPUMicros, out.LogBytes = float64(cpu.Microseconds())/n, float64(logs)/n
 	}
-	s.StopHub()
+	if !l.Stay {
+		s.StopHub()
+	}
 	if l.strikes() > 0 {
 		t.note(&out)
 	}

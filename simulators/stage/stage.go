@@ -179,6 +179,8 @@ type Stage struct {
 	hook      func(profile.Kind) bankhost.Fault
 	moods     map[string]func(int, profile.Kind) bankhost.Fault
 
+	supply *supply // of counter loads
+
 	tap http.RoundTripper // of the citizens' requests, where a test listens
 }
 
