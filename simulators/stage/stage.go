@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -85,24 +86,16 @@ func DemoPorts() Ports {
 	}
 }
 
-// FreePorts asks the system for ports that nobody uses now.
+// FreePorts gives ports that nobody uses, and that no other process of ours is
+// given until this one ends.
 func FreePorts() (Ports, error) {
 	p := Ports{Banks: map[string]int{}, Counters: map[string]int{}}
-	var held []net.Listener
-	defer func() {
-		for _, l := range held {
-			_ = l.Close()
-		}
-	}()
 	var err error
-	next := func() int {
-		l, e := net.Listen("tcp", "127.0.0.1:0")
-		if e != nil {
-			err = e
-			return 0
+	next := func() (n int) {
+		if err == nil {
+			n, err = claimPort()
 		}
-		held = append(held, l)
-		return l.Addr().(*net.TCPAddr).Port
+		return n
 	}
 	for _, at := range []*int{&p.Kiosk, &p.Panel, &p.Pad, &p.Terminals, &p.Admin, &p.TAdmin} {
 		*at = next()
@@ -113,10 +106,44 @@ func FreePorts() (Ports, error) {
 	for code := range DemoPorts().Counters {
 		p.Counters[code] = next()
 	}
-	if err != nil {
-		return p, fmt.Errorf("stage: %w", err)
+	return p, err
+}
+
+// Ports are claimed below those that the system gives to outgoing connections.
+const (
+	firstPort  = 10_000
+	portsEnd   = 32_768
+	portsTried = 1000
+)
+
+// claims keeps what this process has claimed.
+var claims struct {
+	mu   sync.Mutex
+	held []net.Listener
+}
+
+// claimPort finds a free port. The claim is a Unix socket without a file, which
+// ends with the process: between the look at a port and its use by a program that
+// is started, another process would find it free as well.
+func claimPort() (int, error) {
+	claims.mu.Lock()
+	defer claims.mu.Unlock()
+	for range portsTried {
+		n := firstPort + rand.IntN(portsEnd-firstPort)
+		claim, err := net.Listen("unix", "@shebao-port-"+strconv.Itoa(n))
+		if err != nil {
+			continue // somebody's
+		}
+		l, err := net.Listen("tcp", addr(n))
+		if err != nil {
+			_ = claim.Close()
+			continue
+		}
+		_ = l.Close()
+		claims.held = append(claims.held, claim)
+		return n, nil
 	}
-	return p, nil
+	return 0, fmt.Errorf("stage: no free port among %d tried from %d to %d", portsTried, firstPort, portsEnd-1)
 }
 
 // free tells which of the ports is taken, in words for the person at the keyboard.
