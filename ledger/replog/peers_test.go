@@ -13,6 +13,8 @@ import (
 	"net"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/raft"
 )
 
 // authority signs certificates.
@@ -142,5 +144,19 @@ func TestPeers(t *testing.T) {
 	}
 	if _, err := a.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Accept after Close: %v", err)
+	}
+}
+
+// TestOneByOne: raft finds no pipeline, but the other abilities of its transport.
+func TestOneByOne(t *testing.T) {
+	var trans raft.Transport = oneByOne{}
+	if _, err := trans.AppendEntriesPipeline("b", "b"); !errors.Is(err, raft.ErrPipelineReplicationNotSupported) {
+		t.Errorf("pipeline: %v", err)
+	}
+	if _, ok := trans.(raft.WithPreVote); !ok {
+		t.Error("a node that comes back would stop the one that leads: no vote before the vote")
+	}
+	if _, ok := trans.(raft.WithClose); !ok {
+		t.Error("the transport cannot be closed")
 	}
 }

@@ -45,7 +45,7 @@ func (l *Log) startRaft() error {
 			return fmt.Errorf("replog: begin a log: %w", err)
 		}
 	} else {
-		trans = raft.NewNetworkTransport(stream{l.cfg.Network}, peerConns, rpcWait, l.cfg.LogOutput)
+		trans = oneByOne{raft.NewNetworkTransport(stream{l.cfg.Network}, peerConns, rpcWait, l.cfg.LogOutput)}
 	}
 	var err error
 	if l.raft, err = raft.NewRaft(rc, fsm{l}, l.store, l.stable, snaps, trans); err != nil {
@@ -61,6 +61,21 @@ func (l *Log) startRaft() error {
 	}
 	return err
 }
+
+// oneByOne is a transport that sends a follower the next entries when it has
+// answered for the ones before. The pipeline of raft v1.7.3 can stand still for
+// good when a follower answers no: its sender waits for a reader that has gone,
+// the follower is never sent anything again while heartbeats go on, and the node
+// cannot be closed. A batch is one entry, so little is lost; see
+// docs/adr/0013-one-batch-at-a-time.md.
+type oneByOne struct{ *raft.NetworkTransport }
+
+// AppendEntriesPipeline says that there is none.
+func (oneByOne) AppendEntriesPipeline(raft.ServerID, raft.ServerAddress) (raft.AppendPipeline, error) {
+	return nil, raft.ErrPipelineReplicationNotSupported
+}
+
+var _ raft.WithPreVote = oneByOne{}
 
 // begin starts the log of a lone node that has none. A node of a cluster never
 // begins one: it waits to be joined, so that an emptied disk cannot become a

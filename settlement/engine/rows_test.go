@@ -32,7 +32,7 @@ var rows = map[string][][2]string{
 	"F20": {{"settlement/engine/failure_test.go", "TestF20CrossDay"}, {"simulators/stage/faults.go", "cutover"}},
 	"F21": {{"settlement/engine/failure_test.go", "TestF21ClockJumps"}},
 	"F22": {{"settlement/engine/failure_test.go", "TestF22NumbersRepeat"}},
-	"F28": {{"ledger/node_test.go", "TestFullDisk"}, {"ledger/replog/store_test.go", "TestStoreStopsAtTheFirstFailure"}, {"simulators/stage/trouble_test.go", "TestDamagedLog"}},
+	"F28": {{"ledger/node_test.go", "TestFullDisk"}, {"ledger/replog/crash_test.go", "TestStoreCrashes"}, {"simulators/stage/trouble_test.go", "TestDamagedLog"}},
 	"F29": {{"settlement/engine/failure_test.go", "TestF29SendDeadline"}, {"settlement/engine/failure_test.go", "TestF29NewLeaderWaits"}},
 	"F30": {{"settlement/engine/failure_test.go", "TestF30Bulkhead"}, {"settlement/banklink/link_test.go", "TestBreakerOfPool"}, {"simulators/stage/faults.go", "bank-slow"}},
 	"F31": {{"settlement/engine/failure_test.go", "TestF31KeysChange"}, {"settlement/banklink/link_test.go", "TestKeyChangeInFlight"}, {"simulators/stage/faults.go", "keys-change"}},
