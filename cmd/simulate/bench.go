@@ -7,8 +7,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,9 +23,12 @@ import (
 
 // compareFlags say how long simulate bench measures.
 type compareFlags struct {
-	out, dir string
-	short    bool
+	out, dir, part string
+	short          bool
 }
+
+// benchParts are what can be measured alone: the section of the page is printed.
+var benchParts = []string{"engines", "ledger", "tcp"}
 
 func benchCommand() *cobra.Command {
 	var f compareFlags
@@ -32,6 +37,9 @@ func benchCommand() *cobra.Command {
 		Short: "The ledger beside other engines, and every bar, as a page of Markdown",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			tell := func(line string) { _, _ = fmt.Fprintf(cmd.ErrOrStderr(), "  %s\n", line) }
+			if f.part != "" && (!slices.Contains(benchParts, f.part) || f.out != "") {
+				return fmt.Errorf("--part %q: one of %s, and without --out: a page has all of them", f.part, strings.Join(benchParts, ", "))
+			}
 			page, err := f.run(cmd.Context(), tell)
 			if err != nil {
 				return err
@@ -49,6 +57,7 @@ func benchCommand() *cobra.Command {
 	}
 	c.Flags().StringVar(&f.out, "out", "", "file for the page (default standard output)")
 	c.Flags().StringVar(&f.dir, "dir", "", "where data directories are made (default the folder for temporary files)")
+	c.Flags().StringVar(&f.part, "part", "", "print one section alone: "+strings.Join(benchParts, ", "))
 	c.Flags().BoolVar(&f.short, "short", false, "minutes instead of half an hour: shorter rounds of small ledgers; shows that everything runs, judges nothing")
 	return c
 }
@@ -70,7 +79,19 @@ type measured struct {
 	batches                    [24]uint64
 }
 
+// over ends an engine and lets go of all but its figures: what comes next is
+// measured in the same process and needs the memory.
+func (c *contender) over() error {
+	err := c.end()
+	c.d, c.node, c.end = nil, nil, nil
+	debug.FreeOSMemory()
+	return err
+}
+
+// round has an engine pay for a while.
 func (c *contender) round(ctx context.Context, run load.DirectRun) error {
+	// What another engine has left to be written is not this one's.
+	syscall.Sync()
 	var before ledger.Stats
 	if c.node != nil {
 		before = c.node.Stats()
@@ -141,8 +162,8 @@ func openOther(name string, t load.Taker, persons, dues, pid int, null bool, end
 
 // The comparison: dues of each engine, clients, and rounds in turn.
 const (
-	rivalDues     = 1_000_000
-	rivalPersons  = 100_000
+	rivalDues     = 3_000_000 // more than any of the others pays in all rounds
+	rivalPersons  = 300_000
 	rivalInFlight = 512
 	rivalRounds   = 5
 	// nullDues is more than a null ledger pays in any run: nobody looks at them.
@@ -153,7 +174,7 @@ const (
 func (f *compareFlags) compare(ctx context.Context, dir string, seconds int, tell func(string)) (all []*contender, err error) {
 	defer func() {
 		for _, c := range all {
-			err = errors.Join(err, c.end())
+			err = errors.Join(err, c.over())
 		}
 	}()
 	add := func(c *contender, e error) bool {
@@ -234,7 +255,7 @@ func (f *compareFlags) sizes(ctx context.Context, dir string, p *plan, tell func
 			tell(fmt.Sprintf("round %d of %d: %s %.0f payments/s", i+1, rivalRounds, c.name, c.got[i].PerSecond))
 		}
 	}
-	return small, large, errors.Join(small.end(), large.end())
+	return small, large, errors.Join(small.over(), large.over())
 }
 
 // run measures everything and writes the page.
@@ -255,32 +276,46 @@ func (f *compareFlags) run(ctx context.Context, tell func(string)) (string, erro
 	if f.short {
 		p.plan = short
 	}
-	if p.engines, err = f.compare(ctx, dir, p.plan.round, tell); err != nil {
-		return "", err
+	if f.wants("engines") {
+		if p.engines, err = f.compare(ctx, dir, p.plan.round, tell); err != nil {
+			return "", err
+		}
 	}
-	if p.small, p.large, err = f.sizes(ctx, dir, &p.plan, tell); err != nil {
-		return "", err
+	if f.wants("ledger") {
+		if err := f.ledgerAlone(ctx, dir, &p, tell); err != nil {
+			return "", err
+		}
 	}
-	if err := emptied(dir); err != nil {
-		return "", err
-	}
-	closed := loadFlags{path: "ledger", inFlight: rivalInFlight, seconds: p.plan.load, persons: p.plan.persons, dues: p.plan.dues,
-		tail: p.plan.tail, dir: dir}
-	if p.closed, err = closed.runLedger(ctx, tell); err != nil {
-		return "", err
-	}
-	long := closed
-	long.rate, long.seconds, long.day = 50_000, p.plan.sustain, time.Minute
-	if p.long, err = long.runLedger(ctx, func(s string) { p.minutes = append(p.minutes, s); tell(s) }); err != nil {
-		return "", err
-	}
-	if p.wires, err = overWires(ctx, &p.plan, tell); err != nil {
-		return "", err
+	if f.wants("tcp") {
+		if p.wires, err = overWires(ctx, &p.plan, tell); err != nil {
+			return "", err
+		}
 	}
 	endSteal, endAll := ticks()
 	p.steal = 100 * float64(endSteal-steal) / float64(max(endAll-all, 1))
 	p.took = time.Since(began)
-	return p.String(), nil
+	return p.section(f.part), nil
+}
+
+func (f *compareFlags) wants(part string) bool { return f.part == "" || f.part == part }
+
+// ledgerAlone measures the ledger without a network.
+func (f *compareFlags) ledgerAlone(ctx context.Context, dir string, p *page, tell func(string)) (err error) {
+	if p.small, p.large, err = f.sizes(ctx, dir, &p.plan, tell); err != nil {
+		return err
+	}
+	if err := emptied(dir); err != nil {
+		return err
+	}
+	closed := loadFlags{path: "ledger", inFlight: rivalInFlight, seconds: p.plan.load, persons: p.plan.persons, dues: p.plan.dues,
+		tail: p.plan.tail, dir: dir}
+	if p.closed, err = closed.runLedger(ctx, tell); err != nil {
+		return err
+	}
+	long := closed
+	long.rate, long.seconds, long.day = 50_000, p.plan.sustain, time.Minute
+	p.long, err = long.runLedger(ctx, func(s string) { p.minutes = append(p.minutes, s); tell(s) })
+	return err
 }
 
 // emptied removes what earlier parts left, so that later ones find the disk as

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"runtime/metrics"
 	"runtime/pprof"
 	"strconv"
@@ -104,6 +105,10 @@ func (f *loadFlags) runLedger(ctx context.Context, tell func(string)) (ledgerRes
 	if err = errors.Join(err, node.Close()); err != nil {
 		return out, err
 	}
+	// Whoever starts behind a kill has the machine's memory to itself.
+	d.SetTaker(nil)
+	node = nil
+	debug.FreeOSMemory()
 	if f.tail > 0 {
 		if err := f.killed(ctx, real, d, &out, tell); err != nil {
 			return out, err
