@@ -174,10 +174,10 @@ func (s *soak) run(ctx context.Context) error {
 		return err
 	}
 	whole := soakReport{origin: from, Hours: s.hours, Complete: true, Parts: map[string]string{}, Skipped: map[string]string{}}
-	todo := 0
+	ahead := 0
 	for _, p := range soakParts {
 		if p.run != nil && (s.part == "" || s.part == p.name) {
-			todo++
+			ahead++
 		}
 	}
 	var failed []string
@@ -192,7 +192,7 @@ func (s *soak) run(ctx context.Context) error {
 			}
 			continue
 		}
-		verdict, ok, err := s.runPart(ctx, p, time.Duration(s.hours/float64(max(todo, 1))*float64(time.Hour)))
+		verdict, ok, err := s.runPart(ctx, p, time.Duration(s.hours/float64(max(ahead, 1))*float64(time.Hour)))
 		if err != nil {
 			return err
 		}
