@@ -149,14 +149,23 @@ func TestPeers(t *testing.T) {
 
 // TestOneByOne: raft finds no pipeline, but the other abilities of its transport.
 func TestOneByOne(t *testing.T) {
-	var trans raft.Transport = oneByOne{}
+	ca := newAuthority(t)
+	p, err := ListenPeers(PeersConfig{Self: "a", Nodes: map[string]string{"a": freeAddr(t)}, Cert: ca.issue(t, "a"), Roots: ca.pool()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	trans := over(p, io.Discard)
 	if _, err := trans.AppendEntriesPipeline("b", "b"); !errors.Is(err, raft.ErrPipelineReplicationNotSupported) {
 		t.Errorf("pipeline: %v", err)
 	}
 	if _, ok := trans.(raft.WithPreVote); !ok {
 		t.Error("a node that comes back would stop the one that leads: no vote before the vote")
 	}
-	if _, ok := trans.(raft.WithClose); !ok {
-		t.Error("the transport cannot be closed")
+	c, ok := trans.(raft.WithClose)
+	if !ok {
+		t.Fatal("the transport cannot be closed")
+	}
+	if err := errors.Join(c.Close(), p.Close()); err != nil {
+		t.Error(err)
 	}
 }

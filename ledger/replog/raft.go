@@ -45,7 +45,7 @@ func (l *Log) startRaft() error {
 			return fmt.Errorf("replog: begin a log: %w", err)
 		}
 	} else {
-		trans = oneByOne{raft.NewNetworkTransport(stream{l.cfg.Network}, peerConns, rpcWait, l.cfg.LogOutput)}
+		trans = over(l.cfg.Network, l.cfg.LogOutput)
 	}
 	var err error
 	if l.raft, err = raft.NewRaft(rc, fsm{l}, l.store, l.stable, snaps, trans); err != nil {
@@ -60,6 +60,11 @@ func (l *Log) startRaft() error {
 		l.transport = c
 	}
 	return err
+}
+
+// over is raft's transport over a network of nodes.
+func over(n Network, log io.Writer) raft.Transport {
+	return oneByOne{raft.NewNetworkTransport(stream{n}, peerConns, rpcWait, log)}
 }
 
 // oneByOne is a transport that sends a follower the next entries when it has
