@@ -48,7 +48,6 @@ type matchFigures struct {
 // The date of the made-up day, and its files.
 const (
 	dayDate   = "20261129"
-	dayNext   = "20261130"
 	dayLedger = "ledger.rows"
 	dayTerms  = "terminals.rows"
 	dayResFil = "result.txt"
@@ -104,7 +103,7 @@ func (f *dayFlags) run(ctx context.Context, tell func(string)) (dayResult, error
 	} else if err := os.MkdirAll(dir, 0o700); err != nil {
 		return out, fmt.Errorf("--keep: %w", err)
 	}
-	plan := evening.Plan{Seed: f.seed, Lines: f.lines, Breaks: f.breaks, Date: dayDate, Next: dayNext, CutMillis: dayOf.Time().Add(23*time.Hour + 30*time.Minute).UnixMilli()}
+	plan := evening.Plan{Seed: f.seed, Lines: f.lines, Breaks: f.breaks, Date: dayDate, CutMillis: dayOf.Time().Add(23*time.Hour + 30*time.Minute).UnixMilli()}
 	truths, err := plan.Truths()
 	if err != nil {
 		return out, err

@@ -188,6 +188,63 @@ func TestLateJournal(t *testing.T) {
 	}
 }
 
+// TestReversalWithoutOriginal: where a bank does not name the payment that it
+// gave back, trace and amount name it in the same file, and the trace in a file
+// beside.
+func TestReversalWithoutOriginal(t *testing.T) {
+	in := oneOf(BankPaidBack, Posted, TerminalOK, false, false)
+	in.Bank[1].Original = Serial{}
+	if got := oneVerdict(t, in); got != B(ReversedAtBank) {
+		t.Errorf("in the same file: %s", got)
+	}
+	in = oneOf(BankPaidBack, Posted, TerminalOK, false, false)
+	in.Bank[1].Original, in.Bank[1].Amount = Serial{}, someFen-1
+	res, err := Match(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(res.Lines) != 2 || res.Sums[Matched].Rows != 1 || res.Sums[B(ReversalNoOriginal)].Rows != 1 {
+		t.Errorf("another amount: %+v, want a reversal that nobody guesses a payment for", res.Lines)
+	}
+	in = oneOf(BankBack, Voided, TerminalUndone, true, false)
+	in.Bank[0].Original = Serial{}
+	if got := oneVerdict(t, in); got != MatchedCrossDay {
+		t.Errorf("in a file beside: %s", got)
+	}
+}
+
+// TestTwoForOneTerminal: what a terminal knows and the ledger does not is not
+// given to one of two lines of the bank.
+func TestTwoForOneTerminal(t *testing.T) {
+	in := oneOf(BankPaid, LedgerNone, TerminalOK, false, false)
+	other := in.Bank[0]
+	other.Serial = serial(9)
+	in.Bank = append(in.Bank, other)
+	res, err := Match(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(res.Lines) != 3 || res.Sums[B(BankOnly)].Rows != 2 || res.Sums[B(TerminalOnly)].Rows != 1 {
+		t.Errorf("lines %+v, want two that only the bank has and one that only the terminal has", res.Lines)
+	}
+}
+
+// TestTwoOfTheLedger: two payments of the ledger under one key of the bank's line
+// are both breaks, and neither is matched.
+func TestTwoOfTheLedger(t *testing.T) {
+	in := oneOf(BankPaid, Posted, NoTerminal, false, false)
+	other := in.Ledger[0]
+	other.Payment = payment(2)
+	in.Ledger = append(in.Ledger, other)
+	res, err := Match(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(res.Lines) != 2 || res.Lines[0].Verdict != B(Duplicate) || res.Lines[1].Verdict != B(Duplicate) {
+		t.Errorf("lines %+v, want two duplicates", res.Lines)
+	}
+}
+
 // TestDocument holds the page to the code.
 func TestDocument(t *testing.T) {
 	page, err := os.ReadFile("../../docs/spec/settlement-match.md")

@@ -68,9 +68,6 @@ var breakNames = map[ledgerapi.BreakKind]string{
 	WrongFeeOrCurrency: "FEE_OR_CURRENCY", Duplicate: "DUPLICATE",
 }
 
-// BreakName is the name of a class, such as BANK_ONLY; empty for none.
-func BreakName(k ledgerapi.BreakKind) string { return breakNames[k] }
-
 var verdictNames = [...]string{
 	Matched: "MATCHED", MatchedUnaware: "MATCHED T_UNAWARE", MatchedReversed: "MATCHED_REVERSED", MatchedCrossDay: "MATCHED_CROSS_DAY",
 	MatchedNone: "MATCHED_NONE", RefundLine: "REFUND", Carry: "CARRY", PostByFile: "POST_BY_FILE", VoidByFile: "VOID_BY_FILE", VoidAbsent: "VOID_ABSENT",

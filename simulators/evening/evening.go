@@ -12,7 +12,6 @@ type Plan struct {
 	Lines  int    // payments; each source has about so many rows
 	Breaks int    // planted, of every class in turn, at most half of Lines
 	Date   string // of the bank, such as 20261129
-	Next   string // the date after
 	// CutMillis is when the date was cut: everything else was over an hour before.
 	CutMillis int64
 }

@@ -8,7 +8,7 @@ import (
 // TestSamePlanSameDay: a plan is one day, and another seed is another.
 func TestSamePlanSameDay(t *testing.T) {
 	file := func(seed uint64) []byte {
-		p := Plan{Seed: seed, Lines: 300, Breaks: 40, Date: "20261129", Next: "20261130", CutMillis: 1_000_000_000}
+		p := Plan{Seed: seed, Lines: 300, Breaks: 40, Date: "20261129", CutMillis: 1_000_000_000}
 		truths, err := p.Truths()
 		if err != nil {
 			t.Fatal(err)
